@@ -1,0 +1,34 @@
+# Needs Python 3.11+, make and PyPI, nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+TORCH := $(shell sed -n 's/^ *"\(torch[^"]*\)",/\1/p' pyproject.toml)
+
+.PHONY: setup chat sample test check gate clean
+.DEFAULT_GOAL := setup
+
+setup: .venv/ready
+
+# torch first and alone: elsewhere on Linux, PyPI's torch brings gigabytes of CUDA (see README for the CPU wheels).
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt "$(TORCH)"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/rag models prepare
+	touch $@
+
+sample: setup
+	test -f index/sample/store.sqlite || $(BIN)/rag index samples/handbook --index index/sample --collection handbook
+
+chat: sample
+	$(BIN)/rag serve --index index/sample
+
+test: setup
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv index/sample
