@@ -1,0 +1,151 @@
+"""The whole path: question → hits → readings → candidates → Answer. READ THIS FIRST."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rag import calibrate, decide
+from rag.cite import cite
+from rag.converse import standalone
+from rag.errors import BadInput
+from rag.index import Index
+from rag.read import PassageReader, Reader, open_reader
+from rag.retrieve import Mode, retrieve
+from rag.settings import Settings
+from rag.types import Answer, AnswerItem, Filters, Hit, Nearest, Reading, Reason, Turn, turns
+
+MAX_QUESTION = 2_000  # characters
+NEAREST = 3
+
+Look = tuple[Sequence[Hit], Sequence[Reading]]
+
+
+class Answerer:
+    """The one engine behind the chat, the API, the command line and the evaluation. `Answerer.open` makes one."""
+
+    def __init__(self, index: Index, reader: Reader, settings: Settings) -> None:
+        self.index = index
+        self.reader = reader
+        self.settings = settings
+        self.calibrator = calibrate.load(reader.name, "end_to_end", index.folder)
+        self.passages = PassageReader(reader, calibrate.load(reader.name, "passage", index.folder))
+        self.threshold = self.calibrator.threshold if settings.threshold is None else settings.threshold
+
+    @classmethod
+    def open(cls, index: str | Path, settings: Settings | None = None) -> Answerer:
+        """Open an index and the reader of the settings. Raises NotFound, IndexMismatch or ModelError."""
+        settings = settings or Settings()
+        opened = Index.open(index, settings)
+        return cls(opened, open_reader(settings, lambda: opened.encoder), settings)
+
+    def ask(
+        self,
+        question: str,
+        history: Sequence[str | Mapping[str, str] | Turn] = (),
+        filters: Filters = Filters(),  # noqa: B008 (frozen)
+    ) -> Answer:
+        """Answer with quotes, or be silent and say why. Raises BadInput for a question that is none."""
+        clock = Clock()
+        query = standalone(checked(question), turns(history))
+        hits, readings = self.look(query, filters, clock)
+        ranked = decide.candidates(hits, readings, self.calibrator)
+        groups = decide.answers(ranked, self.threshold)
+        shown = [candidate for group in groups for candidate in group]
+        documents = {c.hit.document_id: self.index.document(c.hit.document_id) for c in shown}
+        citations = tuple(cite(documents[c.hit.document_id], c, n) for n, c in enumerate(shown, 1))
+        number = {id(candidate): n for n, candidate in enumerate(shown, 1)}
+        silent = None if groups else self._why_silent(hits, readings, ranked, filters)
+        clock.lap("decide")
+        return Answer(
+            question=question,
+            query=query,
+            status="answered" if groups else "abstained",
+            reason=silent,
+            confidence=round(ranked[0].probability, 4) if ranked else 0.0,
+            index_version=self.index.version,
+            timings_ms=clock.laps(),
+            answers=tuple(
+                AnswerItem(
+                    text=group[0].text,
+                    citations=tuple(number[id(c)] for c in group),
+                    dates=tuple(sorted({documents[c.hit.document_id].date or "" for c in group} - {""})),
+                )
+                for group in groups
+            ),
+            conflict=decide.conflicting(groups),
+            citations=citations,
+            nearest=() if groups else tuple(_nearest(hit, r) for hit, r in _by_relevance(hits, readings)[:NEAREST]),
+        )
+
+    def search(
+        self, question: str, filters: Filters = Filters(), mode: Mode = "reranked", top: int = 10  # noqa: B008
+    ) -> list[Hit]:  # fmt: skip
+        """The best hits; "reranked" lets the reader judge the fused ones."""
+        query = checked(question)
+        if mode != "reranked":
+            return list(retrieve(self.index, query, filters, mode=mode, top=top))
+        hits = retrieve(self.index, query, filters, top=max(top, self.settings.read_passages))
+        readings = self.reader.read(query, [hit.excerpt for hit in hits])
+        return decide.reranked(hits, readings)[:top]
+
+    def read(self, question: str, context: str) -> dict[str, Any]:
+        """Read one given text, as `rag read` does; offsets count in `context` as given."""
+        return self.passages.read(checked(question), context)
+
+    def look(self, query: str, filters: Filters = Filters(), clock: Clock | None = None) -> Look:  # noqa: B008
+        """What is found for a stand-alone question and what the reader saw in each hit."""
+        hits = retrieve(self.index, query, filters, top=self.settings.read_passages)
+        if clock:
+            clock.lap("retrieve")
+        readings = self.reader.read(query, [hit.excerpt for hit in hits])
+        if clock:
+            clock.lap("read")
+        return hits, readings
+
+    def _why_silent(
+        self, hits: Sequence[Hit], readings: Sequence[Reading], ranked: Sequence[decide.Candidate], filters: Filters
+    ) -> Reason:
+        if not hits and not self.index.readable(Filters(groups=filters.groups)):
+            return "empty_index"
+        if not hits and not self.index.readable(filters):
+            return "filtered"
+        return decide.reason(ranked, readings)
+
+
+class Clock:
+    """Milliseconds of each stage and in all."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """What has passed since the last lap belongs to `stage`."""
+        now = time.perf_counter()
+        self._laps[stage] = round((now - self._last) * 1000, 2)
+        self._last = now
+
+    def laps(self) -> dict[str, float]:
+        """All stages and "total"."""
+        return {**self._laps, "total": round((time.perf_counter() - self._began) * 1000, 2)}
+
+
+def checked(question: str) -> str:
+    """The question without outer white space. Raises BadInput when it is empty or too long."""
+    stripped = question.strip() if isinstance(question, str) else ""
+    if not stripped:
+        raise BadInput("the question is empty; type one")
+    if len(stripped) > MAX_QUESTION:
+        raise BadInput(f"the question has {len(stripped)} characters; at most {MAX_QUESTION} are read: shorten it")
+    return stripped
+
+
+def _by_relevance(hits: Sequence[Hit], readings: Sequence[Reading]) -> list[tuple[Hit, Reading]]:
+    return sorted(zip(hits, readings, strict=True), key=lambda pair: -pair[1].relevance)
+
+
+def _nearest(hit: Hit, reading: Reading) -> Nearest:
+    return Nearest(hit.document_id, hit.start, hit.end, hit.text, round(reading.relevance, 4))

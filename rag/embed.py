@@ -1,0 +1,89 @@
+"""Texts → unit vectors: the default model on onnxruntime, any other through sentence_transformers (its door)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from rag import runtime
+from rag.errors import ModelError
+from rag.export import exportable
+from rag.settings import Settings
+
+BATCH = 32
+
+
+class Encoder(Protocol):
+    """What the index and the retriever need of an embedding model."""
+
+    name: str
+    dimension: int
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 [n, dimension], every row of length 1."""
+        ...
+
+    def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Tokens of each text."""
+        ...
+
+
+class OnnxEncoder:
+    """A prepared model; texts are cut at `limit` tokens."""
+
+    def __init__(self, name: str, folder: Path, threads: int, limit: int = 256) -> None:
+        self.name = name
+        self.limit = limit
+        self.tokenizer = runtime.Tokenizer(folder / "tokenizer.json")
+        self.session = runtime.open_session(folder / "model.onnx", threads)
+        self.dimension = int(self.session.get_outputs()[0].shape[1])
+        self.count = self.tokenizer.count
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Length-sorted batches, returned in the order given."""
+        rows = self.tokenizer.ids(texts, self.limit)
+        vectors = np.zeros((len(rows), self.dimension), dtype=np.float32)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        for first in range(0, len(order), BATCH):
+            batch = order[first : first + BATCH]
+            ids, mask = runtime.padded([rows[i] for i in batch])
+            vectors[batch] = runtime.run(self.session, input_ids=ids, attention_mask=mask)[0]
+        return vectors
+
+
+class TransformersEncoder:
+    """Any other sentence-transformers model, from a folder, the cache, or (for people with internet) the hub."""
+
+    def __init__(self, name: str, where: str) -> None:
+        import sentence_transformers
+
+        try:
+            self.model = sentence_transformers.SentenceTransformer(where, device="cpu", trust_remote_code=False)
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(f"model {name} cannot be opened: {reason}; run `rag models pull {name}`") from None
+        self.name = name
+        self.dimension = int(self.model.get_sentence_embedding_dimension() or 0)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """sentence_transformers sorts by length itself."""
+        vectors = self.model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32).reshape(len(texts), self.dimension)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens without the special ones."""
+        return [len(ids) for ids in self.model.tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+
+
+def open_encoder(settings: Settings, name: str | None = None) -> Encoder:
+    """The encoder `name` (default: the one of the settings). Raises ModelError with the next step."""
+    name = name or settings.model
+    folder = runtime.weights(name, settings.models)
+    if folder is not None and exportable(folder):
+        return OnnxEncoder(name, runtime.prepared(name, settings.models), settings.cores)
+    if folder is None and name == runtime.DEFAULT_MODEL:
+        runtime.prepared(name, settings.models)  # raises: says how to get it
+    return TransformersEncoder(name, str(folder or name))

@@ -1,0 +1,105 @@
+"""HTML → canonical text: what a reader sees. The door of selectolax; `rag.load.writer` walks the trees it makes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from contextlib import suppress
+
+from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+
+from rag.errors import LoadError
+from rag.load.build import Builder, File, Loaded, document, iso_date
+from rag.load.decode import text_of
+from rag.load.writer import UNSEEN_STYLE, Writer
+
+_SHEET, _RULES = 100_000, 500  # characters of <style> and rules that are looked at
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_AT_RULE = re.compile(r"@[^@{};]*(?:;|\{(?:[^{}]*\{[^{}]*\})*[^{}]*\})")
+_DATES = (
+    *('meta[property="article:published_time" i]', 'meta[name="date" i]', 'meta[name="dc.date" i]'),
+    *('meta[name="dcterms.date" i]', 'meta[name="dc.date.issued" i]', 'meta[itemprop="datePublished" i]'),
+)
+_DEEPEST = 20_000  # elements open at once; the parser's time grows with the square of it
+_REBUILT = 1_000_000  # elements that the parser would have to repeat for formatting tags that are never closed
+_TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)\b", re.IGNORECASE)
+_FORMATTING = frozenset("b big code em font i s small strike strong tt u".split())
+_CLOSES_ITSELF = frozenset(
+    "area base br col dd dt embed hr img input li link meta optgroup option p param path source tbody td tfoot th "
+    "thead tr track wbr".split()
+)
+_XML_EMPTY = re.compile(
+    r"<((?!(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)\b)[a-z][\w:.-]*)([^<>]*)/>"
+)
+
+
+def read(file: File) -> Loaded:
+    """One document. Raises LoadError when the file is no text, shows none, or is nested without end."""
+    text, notes = text_of(file)
+    if text.lstrip().startswith("<?xml") or file.id.lower().endswith(".xhtml"):
+        text = _XML_EMPTY.sub(r"<\1\2></\1>", text)  # <script/> and <div/> are closed in XHTML, but not in HTML
+    tree = parse(text, file.id)
+    builder = Builder()
+    feed(Writer(builder), tree)
+    title = tree.css_first("head title")
+    headings = sorted(builder.headings, key=lambda heading: heading[0] > 1)  # the first <h1>, else the first of any
+    made = document(
+        file,
+        "html/1",
+        builder.text,
+        blocks=tuple(builder.blocks),
+        sections=builder.sections(),
+        title=(title.text() if title else "").strip() or (headings[0][1] if headings else ""),
+        date=_date(tree),
+    )
+    return Loaded((made,), notes)
+
+
+def parse(text: str, name: str) -> LexborHTMLParser:
+    """The tree of an HTML text. Raises LoadError where it would cost the parser minutes or all memory."""
+    depth: Counter[str] = Counter()
+    deepest = repeats = open_now = 0
+    for found in _TAG.finditer(text):
+        closing, tag = found[1], found[2].lower()
+        if tag in _CLOSES_ITSELF:
+            repeats += sum(max(0, depth[formatting] - 3) for formatting in _FORMATTING) if open_now > 3 else 0
+        elif not closing:
+            depth[tag] += 1
+            open_now += 1
+            deepest = max(deepest, open_now)
+        elif depth[tag]:
+            depth[tag] -= 1
+            open_now -= 1
+    if deepest > _DEEPEST or repeats > _REBUILT:
+        raise LoadError(f"{name}: too many tags are opened and never closed; repair the HTML or save it as text")
+    return LexborHTMLParser(text)
+
+
+def feed(writer: Writer, tree: LexborHTMLParser) -> None:
+    """Write what a reader sees of the tree."""
+    if tree.body:
+        writer.feed(tree.body, _hidden_by_style(tree))
+
+
+def _date(tree: LexborHTMLParser) -> str | None:
+    """The date of publication that the page declares; that of <time> only when the page names a single day."""
+    for selector in _DATES:
+        for node in tree.css(selector):
+            if found := iso_date(node.attributes.get("content") or ""):
+                return found
+    days = {iso_date(node.attributes.get("datetime") or "") for node in tree.css("time[datetime]")} - {None}
+    return days.pop() if len(days) == 1 else None
+
+
+def _hidden_by_style(tree: LexborHTMLParser) -> set[int]:
+    """The elements that the page's own <style> hides from every reader (not in print or on small screens only)."""
+    sheet = "".join(node.text() for node in tree.css("style"))[:_SHEET]
+    if not UNSEEN_STYLE.search(sheet):
+        return set()
+    found = set()
+    for rule in _AT_RULE.sub("", _COMMENT.sub("", sheet)).split("}")[:_RULES]:
+        selector, _, declarations = rule.partition("{")
+        if UNSEEN_STYLE.search(declarations) and ":" not in selector:
+            with suppress(SelectolaxError, ValueError):  # a selector that the engine does not know
+                found |= {node.mem_id for node in tree.css(selector.strip())}
+    return found

@@ -1,0 +1,84 @@
+"""What a file is: by its content where the content tells, by its suffix otherwise."""
+
+from __future__ import annotations
+
+import re
+
+# What a walk through a folder takes. Any other text file is read when it is named itself; .jsonl only then.
+SUFFIXES = frozenset({".txt", ".text", ".log", ".rst", ".md", ".markdown", ".html", ".htm", ".xhtml"})
+
+_BY_SUFFIX = {
+    ".md": "Markdown",
+    ".markdown": "Markdown",
+    ".jsonl": "JSONL",
+    ".ndjson": "JSONL",
+    ".html": "HTML",
+    ".htm": "HTML",
+    ".xhtml": "HTML",
+}
+_MAGIC = (  # offset, bytes, name
+    (0, b"%PDF-", "PDF"),
+    (0, b"{\\rtf", "RTF"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office file (DOC, XLS, PPT, MSG)"),
+    (0, b"\x89PNG", "an image (PNG)"),
+    (0, b"\xff\xd8\xff", "an image (JPEG)"),
+    (0, b"GIF87a", "an image (GIF)"),
+    (0, b"GIF89a", "an image (GIF)"),
+    (0, b"II*\0", "an image (TIFF)"),
+    (0, b"MM\0*", "an image (TIFF)"),
+    (8, b"WEBP", "an image (WebP)"),
+    (4, b"ftyp", "audio, video or an image (MP4, HEIC)"),
+    (0, b"OggS", "audio or video (Ogg)"),
+    (0, b"ID3", "audio (MP3)"),
+    (0, b"fLaC", "audio (FLAC)"),
+    (0, b"RIFF", "audio or video (RIFF)"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"BZh", "a bzip2 archive"),
+    (0, b"\xfd7zXZ\0", "an xz archive"),
+    (0, b"(\xb5/\xfd", "a Zstandard archive"),
+    (0, b"7z\xbc\xaf'\x1c", "a 7z archive"),
+    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"SQLite format 3\0", "an SQLite database"),
+    (0, b"\x7fELF", "a program (ELF)"),
+    (0, b"MZ", "a program (EXE, DLL)"),
+    (0, b"PAR1", "Parquet"),
+)
+_ZIPPED = (
+    (b"word/", "DOCX"),
+    (b"xl/", "XLSX"),
+    (b"ppt/", "PPTX"),
+    (b"application/epub+zip", "EPUB"),
+    (b"opendocument", "OpenDocument"),
+)
+_HTML = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+)
+
+
+def suffix_of(name: str) -> str:
+    """The suffix in lower case with its dot; "" when there is none."""
+    base = name.rsplit("/", 1)[-1]
+    return "." + base.rsplit(".", 1)[1].lower() if "." in base.lstrip(".") else ""
+
+
+def is_candidate(name: str) -> bool:
+    """Whether a walk through a folder takes the file `name`: a known suffix, and not hidden."""
+    return suffix_of(name) in SUFFIXES and not name.rsplit("/", 1)[-1].startswith(".")
+
+
+def kind_of(data: bytes, name: str) -> str:
+    """ "text", "Markdown", "HTML", "JSONL", or the name of a kind that we recognise and do not read."""
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        names = data[:4096] + data[-65536:]  # the list of members is at the end
+        return next((kind for mark, kind in _ZIPPED if mark in names), "a ZIP archive")
+    binary = b"\0" in data[:4096]
+    for offset, mark, kind in _MAGIC:  # a mark of plain letters needs a NUL beside it: text may begin with "MZ" too
+        if data.startswith(mark, offset) and (binary or not mark.isalnum()):
+            return kind
+    suffix = suffix_of(name)
+    head = data[:2048].lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"")  # UTF-16 as well
+    if suffix not in (".jsonl", ".ndjson") and _HTML.match(head):
+        return "HTML"
+    return _BY_SUFFIX.get(suffix, "text")

@@ -1,0 +1,89 @@
+"""Settings: one frozen dataclass, read at the edge only. A flag beats RAG_* beats pullquote.toml; unknown keys fail."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from rag.errors import BadInput
+
+FILE = "pullquote.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every choice that a deployment can make. The name of a field is its key in pullquote.toml and, in capitals
+    after `RAG_`, its environment variable; a list is written with commas there."""
+
+    index: str = "index"
+    cache: str = ""  # "": the user's cache folder
+    data: str = ""  # a folder in the layout that `rag evaluate` and `rag train` read
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    reader: str = "overlap"  # "shipped", "overlap" or a reader folder
+    threshold: float | None = None  # None: the calibrated one
+    read_passages: int = 10
+    threads: int = 0  # 0: every core
+    host: str = "127.0.0.1"
+    port: int = 7860
+    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+    title: str = "Pullquote"
+    examples: tuple[str, ...] = ()  # questions that the empty page offers; (): made from the documents' headings
+
+    @property
+    def models(self) -> Path:
+        """The folder of prepared models."""
+        cache = self.cache or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "pullquote")
+        return Path(cache).expanduser() / "models"
+
+    @property
+    def cores(self) -> int:
+        """Threads for models and vector search."""
+        if self.threads:
+            return self.threads
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    @classmethod
+    def load(
+        cls, flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: str | Path = FILE
+    ) -> Self:
+        """Read all three places. Raises BadInput on an unknown key, a wrong type or a file that is not TOML."""
+        environ = os.environ if environ is None else environ
+        path = Path(file)
+        try:
+            written = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadInput(f"{path}: {error}; correct the file or remove it") from None
+        named = {key[4:].lower(): value for key, value in environ.items() if key.startswith("RAG_")}
+        given = {key: value for key, value in (flags or {}).items() if value is not None}
+        values: dict[str, Any] = {}
+        for place, source in ((str(path), written), ("environment RAG_*", named), ("command line", given)):
+            for key, value in source.items():
+                values[key] = _typed(place, key, value)
+        return cls(**values)
+
+
+_FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+
+
+def _typed(place: str, key: str, value: Any) -> Any:
+    """`value` as the type of the field `key`; strings from the environment are converted."""
+    if key not in _FIELDS:
+        raise BadInput(f"{place}: unknown setting {key!r}; known are {', '.join(_FIELDS)}")
+    kind = str(_FIELDS[key].type)
+    try:
+        if kind.startswith("tuple"):
+            return (
+                tuple(part.strip() for part in value.split(",") if part.strip())
+                if isinstance(value, str)
+                else tuple(map(str, value))
+            )
+        if kind.startswith("float"):
+            return None if value in ("", None) else float(value)
+        return int(value) if kind == "int" else str(value)
+    except (TypeError, ValueError):
+        raise BadInput(f"{place}: {key} = {value!r} is not {kind}") from None
