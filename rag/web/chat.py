@@ -1,0 +1,165 @@
+"""The chat page: Gradio carries questions and answers as JSON; `static/` turns them into nodes. Door: gradio."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+
+import gradio as gr
+from fastapi import FastAPI
+
+from rag.errors import NotFound, RagError
+from rag.settings import Settings
+from rag.types import Answer, Nearest, Turn
+from rag.web.words import WORDS
+
+if TYPE_CHECKING:
+    from rag.answer import Answerer
+
+STATIC = Path(__file__).with_name("static")
+AT_ONCE = 4  # questions that are answered at the same time; the others queue
+WAITING = 64  # questions in the queue before new ones are turned away
+REMEMBERED = 12  # turns of a conversation that a follow-up can refer to
+EXAMPLES = 3
+LONGEST = 90  # characters of an example
+TRIED = 12  # documents that are looked at for examples
+
+# The templates hold nothing of ours or of the documents: our modules build the nodes from `props` as data. The quoted
+# names are the events that the page can raise.
+CONVERSATION = """
+const names = ["ask", "stop", "fresh"];
+import(new URL("ui/chat.js", document.baseURI)).then((chat) => chat.mount(element, props, watch, trigger));
+"""
+SOURCE = 'import(new URL("ui/source.js", document.baseURI)).then((source) => source.mount(element, props));'
+FAILED = '() => { document.dispatchEvent(new Event("pullquote:failed")); }'
+HEAD = '<link rel="stylesheet" href="ui/chat.css"><meta name="color-scheme" content="light dark">'
+SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+
+def mount(app: FastAPI, answerer: Answerer, settings: Settings) -> None:
+    """Put the chat page at `/` of `app`. Newcomers see `settings.examples`; without them headings are offered.
+
+    `app.state.release()` lets go of the connection that each open page holds, so that a server can end.
+    """
+
+    def build() -> None:
+        gr.mount_gradio_app(
+            app,
+            page(answerer, settings),
+            "/",
+            app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+            footer_links=[],
+            run_history=False,
+            show_error=False,
+            max_file_size="1kb",  # the page uploads nothing
+            mcp_server=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            favicon_path=str(STATIC / "icon.svg"),
+            theme=gr.themes.Base(font=SANS, font_mono=MONO),
+            head=HEAD,
+        )
+
+    async def build_in_a_loop() -> None:
+        build()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # without one Gradio makes four of its own and closes none
+        asyncio.run(build_in_a_loop())
+    else:
+        build()
+    app.state.release = app.routes[-1].app.stop_event.set  # type: ignore[attr-defined]
+
+
+def page(answerer: Answerer, settings: Settings) -> gr.Blocks:
+    """The page: the conversation with its question box, and the source beside it."""
+
+    @functools.lru_cache(maxsize=1)
+    def suggested(version: str) -> list[str]:
+        return list(settings.examples[:EXAMPLES]) or _examples(answerer)
+
+    def welcome() -> dict[str, Any]:
+        held = len(answerer.index.documents())
+        return {"kind": "welcome", "documents": held, "examples": suggested(answerer.index.version)}
+
+    def ask(history: list[dict[str, str]], event: gr.EventData) -> tuple[dict[str, Any], list[dict[str, str]]]:
+        question, turn = str(event._data.get("question", "")), event._data.get("turn")
+        try:
+            answer = answerer.ask(question, history=[Turn(**said) for said in history])  # type: ignore[arg-type]
+        except RagError as error:
+            return {"kind": "error", "turn": turn, "message": str(error)}, history
+        except Exception:
+            logging.getLogger(__name__).exception("a question could not be answered")
+            return {"kind": "error", "turn": turn, "message": WORDS["broken"]}, history
+        shown = {"kind": "answer", "turn": turn, "answer": answer.to_dict()}
+        shown["answer"]["nearest"] = [_nearest(answerer, near) for near in answer.nearest]
+        return shown, [*history, *_said(answer)][-REMEMBERED:]
+
+    with gr.Blocks(title=settings.title, analytics_enabled=False, fill_width=True, fill_height=True) as blocks:
+        history = gr.State([], time_to_live=24 * 3600)
+        plain: dict[str, Any] = {
+            "html_template": "",
+            "apply_default_css": False,
+            "words": WORDS,
+            "title": settings.title,
+        }
+        conversation = gr.HTML(js_on_load=CONVERSATION, elem_id="conversation", **plain)
+        gr.HTML(js_on_load=SOURCE, elem_id="source", **plain)
+
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        blocks.load(welcome, outputs=conversation, **quiet)
+        asked = conversation.ask(
+            ask, history, [conversation, history], concurrency_limit=AT_ONCE, trigger_mode="multiple", **quiet
+        )
+        asked.failure(None, js=FAILED)
+        conversation.stop(None, cancels=[asked])
+        conversation.fresh(list, outputs=history, **quiet)
+    return blocks.queue(max_size=WAITING, api_open=False)
+
+
+def _said(answer: Answer) -> list[dict[str, str]]:
+    """The turn as history for a follow-up: the question, and the short answers that were given."""
+    said = [{"role": "user", "content": answer.question}]
+    if answer.answers:
+        said.append({"role": "assistant", "content": "; ".join(item.text for item in answer.answers)})
+    return said
+
+
+def _nearest(answerer: Answerer, near: Nearest) -> dict[str, Any]:
+    """A near passage with the words that tell a reader where it stands."""
+    shown = {"document_id": near.document_id, "start": near.start, "end": near.end, "quote": near.text}
+    try:
+        document = answerer.index.document(near.document_id)
+    except NotFound:  # removed since the question was asked
+        return {**shown, "title": near.document_id, "section": (), "pages": None, "date": None, "revision": None}
+    return {
+        **shown,
+        "title": document.title,
+        "section": document.section_at(near.start),
+        "pages": document.pages_of(near.start, near.end),
+        "date": document.date,
+        "revision": document.revision,
+    }
+
+
+def _examples(answerer: Answerer) -> list[str]:
+    """Questions for a newcomer that have an answer: made of headings, from documents all over the index."""
+    held = answerer.index.documents()
+    found: list[str] = []
+    for info in held[:: max(1, len(held) // TRIED)][:TRIED]:
+        sections = answerer.index.document(info.id).sections if len(found) < EXAMPLES else ()
+        headings = [section.path[-1] for section in sections if len(section.path) > 1]
+        if headings:
+            heading = max(headings, key=lambda heading: 2 <= len(heading.split()) <= 6)
+            question = WORDS["example"].format(title=info.title, heading=heading)
+            found += [question] if len(question) <= LONGEST and answerer.ask(question).answers else []
+    return found

@@ -1,0 +1,98 @@
+"""What every request and response of the web app must pass: host, origin, size, headers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+BODY_LIMIT = 1_000_000  # bytes of one request
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# What the page needs of Gradio; its upload, file, proxy, call and component routes stay shut.
+GRADIO_API = ("app_id", "queue/join", "queue/data", "heartbeat/", "cancel", "reset", "startup-events")
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "SAMEORIGIN",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+# Gradio evaluates component templates and puts styles into the page; scripts run from our files or with the nonce.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; "
+    "form-action 'self'; frame-ancestors 'self'"
+)
+
+
+class Guard:
+    """ASGI middleware. Refuses foreign hosts and origins, and puts the security headers on every response."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self.app = app
+        self.hosts = {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        if scope["type"] != "http":  # nothing here speaks WebSocket
+            return await send({"type": "websocket.close", "code": 1008})
+        answer = _Answer(send)
+        refused = refusal(scope["method"], scope["path"], Headers(scope=scope), self.hosts)
+        if refused:
+            return await PlainTextResponse(refused[1] + "\n", refused[0])(scope, receive, answer.send)
+        if scope["path"] == "/":  # the nonce goes into the page, so it must not arrive compressed
+            scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
+        return await self.app(scope, receive, answer.send)
+
+
+def refusal(method: str, path: str, headers: Headers, hosts: Collection[str]) -> tuple[int, str] | None:
+    """(status, one line) when the request must not be served."""
+    host = headers.get("host", "").lower()
+    name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+    if name not in hosts:
+        return 421, f"Host {name!r} is not served here; add it to allowed_hosts if it should be."
+    if path.startswith("/gradio_api/") and not path.removeprefix("/gradio_api/").startswith(GRADIO_API):
+        return 404, "Not found."
+    if method in SAFE_METHODS:
+        return None
+    origin = headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc.lower() != host
+    if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return 403, "A page of another origin may not do this."
+    length = headers.get("content-length", "")
+    if not length.isdecimal():
+        return 411, "The request must state its length."
+    return (413, f"The request is larger than {BODY_LIMIT} bytes.") if int(length) > BODY_LIMIT else None
+
+
+class _Answer:
+    """One response on its way out: security headers on its start, the nonce on the scripts of a page."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._nonce = secrets.token_urlsafe(16)
+        self._start: Message | None = None  # held back until the page is complete
+        self._page = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.update({**HEADERS, "content-security-policy": POLICY.format(nonce=self._nonce)})
+            if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
+                self._start = message
+                return
+        elif self._start is not None and message["type"] == "http.response.body":
+            self._page += message.get("body", b"")
+            if message.get("more_body"):
+                return
+            page = self._page.replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
+            MutableHeaders(scope=self._start)["content-length"] = str(len(page))
+            await self._send(self._start)
+            message = {**message, "body": page}
+        await self._send(message)
