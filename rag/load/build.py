@@ -73,12 +73,14 @@ class Builder:
             self.headings.append((level, words))
         return block
 
-    def code(self, lines: str) -> None:
-        """Append code verbatim, each line that is not blank a block."""
+    def code(self, text: str) -> None:
+        """Append code, which is not blank, verbatim but for blank lines around it. Each other line is a block."""
+        lines = text.split("\n")
+        full = [number for number, line in enumerate(lines) if line.strip()]
         if self._parts:
             self._append("\n\n")
         self._group = None
-        for number, line in enumerate(lines.split("\n")):
+        for number, line in enumerate(lines[full[0] : full[-1] + 1]):
             self._append("\n" if number else "")
             if line.strip():
                 self._block("code", line)

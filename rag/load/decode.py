@@ -20,6 +20,7 @@ _GUESSED = (
     *("iso8859_7", "iso8859_15", "koi8_r", "mac_roman", "cp437", "cp850"),
     *("shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"),
 )
+_TYPOGRAPHY = "£€–—‘’“”„…•«»©®™°§·½¼¾\xa0"
 _DECLARED = re.compile(rb"<(?:meta|\?xml)\b[^>]*?(?:charset|encoding)\s*=\s*[\"']?\s*([\w:.-]+)", re.IGNORECASE)
 _NOT_CONTROL = bytes(sorted({*range(32, 256), *b"\a\b\t\n\v\f\r\x1a\x1b"}))
 
@@ -96,10 +97,13 @@ def _candidates(data: bytes) -> list[str]:
         sample = sample[: max(sample.rfind(b"\n"), sample.rfind(b" ")) + 1] or sample
     matches = list(from_bytes(sample, cp_isolation=list(_GUESSED)))
     guessed = [match.encoding for match in matches]
-    # In short or mostly English text many encodings do equally well; then it is the usual one.
+    # Where few characters differ, or they are dashes and quotation marks, the guess cannot know: then the usual one.
     western = next((match for match in matches if "cp1252" in match.could_be_from_charset), None)
-    if western and western.chaos <= matches[0].chaos + 0.05 and western.coherence >= matches[0].coherence:
-        guessed.insert(0, "cp1252")
+    if western and western.chaos <= matches[0].chaos + 0.05:
+        high = sample.translate(None, bytes(range(128))).decode("cp1252", "replace")
+        signs = sum(character in _TYPOGRAPHY for character in high)
+        if len(high) < 0.03 * len(sample) or 2 * signs > len(high) or western.coherence >= matches[0].coherence:
+            guessed.insert(0, "cp1252")
     return declared + guessed
 
 

@@ -203,7 +203,7 @@ class Writer:
         words, self._words, self._last = "".join(self._words), [], ""
         if context.kind == "code":
             if words.strip():
-                self._builder.code(words.strip("\n"))
+                self._builder.code(words)
                 self._marker = ""
             return
         if words := words.strip():
