@@ -21,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from rag.errors import IndexMismatch, NotFound
+from rag.errors import BadInput, Busy, IndexMismatch, NotFound
 from rag.types import Block, Document, Filters, Page, Passage, Section, Unit
 
 FORMAT = 1
 FILE = "store.sqlite"
+_DAMAGED = "not a readable index ({reason}); restore a copy, or delete the folder and run `rag index`"
 
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -81,6 +82,24 @@ class StoredPassage:
     units: tuple[Unit, ...]
 
 
+class _Connection(sqlite3.Connection):
+    """A connection whose failures are one line with the next step."""
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        try:
+            return super().execute(*args)
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise Busy("the index is being written by another process; run again in a moment") from None
+            if "full" in str(error) or "readonly" in str(error):
+                raise BadInput(f"the index cannot be written ({error}); what was committed before is kept") from None
+            raise
+        except sqlite3.DatabaseError as error:
+            raise IndexMismatch(_DAMAGED.format(reason=error)) from None
+
+
 class Store:
     """An open store. Connections are one a thread; writing needs the caller to hold the index's lock."""
 
@@ -110,6 +129,7 @@ class Store:
                 f"file:{_uri(self.file)}?mode={'rw' if self.writable else 'ro'}",
                 uri=True,
                 timeout=30,
+                factory=_Connection,
                 isolation_level=None,
             )
             found.execute("PRAGMA foreign_keys=ON")
@@ -125,12 +145,15 @@ class Store:
 
     def _check(self) -> None:
         try:
-            written = self.meta()
-            made = int(written["format"])
-        except (sqlite3.DatabaseError, KeyError, ValueError) as error:
-            raise IndexMismatch(
-                f"{self.file}: not a readable index ({error}); restore a copy, or delete the folder and run `rag index`"
-            ) from None
+            with self.file.open("rb") as stream:
+                header = stream.read(100)
+            page = int.from_bytes(header[16:18], "big")
+            pages = int.from_bytes(header[28:32], "big")
+            if self.file.stat().st_size < pages * (65536 if page == 1 else page):
+                raise ValueError("it was cut short")
+            made = int(self.meta()["format"])
+        except (OSError, sqlite3.DatabaseError, KeyError, ValueError) as error:
+            raise IndexMismatch(f"{self.file}: {_DAMAGED.format(reason=error)}") from None
         if made > FORMAT:
             raise IndexMismatch(f"{self.file}: format {made} is newer than this program's {FORMAT}; upgrade pullquote")
 

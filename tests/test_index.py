@@ -1,6 +1,8 @@
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import faiss
@@ -236,6 +238,10 @@ def test_an_index_of_another_model_a_newer_format_or_damaged_is_refused(folder):
     db.close()
     with pytest.raises(IndexMismatch, match="upgrade"):
         Index.open(folder / "index", encoder=HashingEncoder())
+    whole = (folder / "index/store.sqlite").read_bytes()
+    (folder / "index/store.sqlite").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(IndexMismatch, match="cut short"):
+        Index.open(folder / "index", encoder=HashingEncoder())
     for name in ("store.sqlite", "store.sqlite-wal"):
         (folder / "index" / name).unlink(missing_ok=True)
     (folder / "index/store.sqlite").write_bytes(b"SQLite format 3\0" + b"\1" * 500)
@@ -293,7 +299,7 @@ def test_status_is_plain_json(folder):
 
 
 def test_structure_and_text_survive_the_store_exactly(tmp_path):
-    text = "Kopf\u00ad e\u0301\u200d😀 \u202eשלום\r\n\ttail "
+    text = "Kopf\u00ad\x00 e\u0301\u200d😀 \u202eשלום\r\n\ttail "
     (tmp_path / "rows.jsonl").write_text(json.dumps({"_id": "x", "text": text, "title": "T", "date": "2026-01-02"}))
     index = opened(tmp_path)
     index.add(tmp_path / "rows.jsonl")
@@ -301,3 +307,25 @@ def test_structure_and_text_survive_the_store_exactly(tmp_path):
     stored = next(iter(index.passages(index.store.keys().tolist()).values()))
     assert stored.text == text[stored.start : stored.end]
     assert all(text[u.start : u.end].strip() for u in stored.units)
+
+
+@pytest.mark.slow
+def test_fifty_megabytes_of_text_are_indexed_in_bounded_memory(tmp_path):
+    line = "Item {} of the long ledger was entered by the clerk on duty and checked against the day book. "
+    with (tmp_path / "long.txt").open("w") as out:
+        for i in range(520_000):
+            out.write(line.format(i) + ("\n\n" if i % 9 == 8 else ""))
+    assert (tmp_path / "long.txt").stat().st_size > 50_000_000
+    code = (
+        "import resource, sys; from rag.index import Index; from tests.encoder import HashingEncoder as E;"
+        "encoder = E(); encoder.dimension = 64; encoder.encode = lambda texts, old=encoder.encode: "
+        "(old(texts), encoder.encoded.clear())[0][:, :64];"
+        "index = Index.open(sys.argv[2], create=True, encoder=encoder); print(index.add(sys.argv[1]).embedded);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    args = [sys.executable, "-c", code, str(tmp_path / "long.txt"), str(tmp_path / "index")]
+    done = subprocess.run(args, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    embedded, peak = map(int, done.stdout.split())
+    assert embedded > 50_000
+    assert peak < 1500, f"{peak} MiB"

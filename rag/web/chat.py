@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +88,11 @@ def page(answerer: Answerer, settings: Settings) -> gr.Blocks:
     def suggested(version: str) -> list[str]:
         return list(settings.examples[:EXAMPLES]) or _examples(answerer)
 
-    def welcome() -> dict[str, Any]:
-        held = len(answerer.index.documents())
-        return {"kind": "welcome", "documents": held, "examples": suggested(answerer.index.version)}
+    def welcome() -> Iterator[dict[str, Any]]:
+        shown = {"kind": "welcome", "documents": len(answerer.index.documents())}
+        if not settings.examples:
+            yield {**shown, "examples": []}  # finding some takes a moment
+        yield {**shown, "examples": suggested(answerer.index.version)}
 
     def ask(history: list[dict[str, str]], event: gr.EventData) -> tuple[dict[str, Any], list[dict[str, str]]]:
         question, turn = str(event._data.get("question", "")), event._data.get("turn")
