@@ -1,0 +1,107 @@
+"""How good a reader is on the held-out rows: EM and F1 with the answer forced, AUC of relevance and of "no answer"."""
+
+from __future__ import annotations
+
+import random
+import re
+import string
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from rag.train import negatives
+from rag.train.data import Corpus, Row
+
+Predict = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = frozenset(string.punctuation)
+
+
+def normal(text: str) -> str:
+    """The official SQuAD normalisation."""
+    text = "".join(c for c in text.lower() if c not in _PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", text).split())
+
+
+def f1(text: str, gold: str) -> float:
+    ours, theirs = normal(text).split(), normal(gold).split()
+    if not ours or not theirs:
+        return float(ours == theirs)
+    same = (Counter(ours) & Counter(theirs)).total()
+    return 2 * same / (len(ours) + len(theirs))
+
+
+def auc(scores: np.ndarray, labels: np.ndarray) -> float:
+    """The chance that a positive scores above a negative; ties count half."""
+    order = np.sort(scores)
+    ranks = (np.searchsorted(order, scores, "left") + np.searchsorted(order, scores, "right") + 1) / 2
+    n, m = int(labels.sum()), int((~labels).sum())
+    return float((ranks[labels].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
+
+
+def best_span(start: np.ndarray, end: np.ndarray, longest: int = 30) -> tuple[int, int, float]:
+    """Highest start[i] + end[j] with i <= j < i + longest; arrays over the passage's tokens [P]."""
+    score = start[:, None] + end[None, :]
+    score = np.where(np.triu(np.tril(np.ones_like(score), longest - 1)) > 0, score, -np.inf)
+    i, j = np.unravel_index(int(score.argmax()), score.shape)
+    return int(i), int(j), float(score[i, j])
+
+
+def rows_for(corpus: Corpus, size: int) -> list[Row]:
+    """A fixed sample of held-out rows with known spans, Wikipedia first, and as many that nothing answers."""
+    rng = random.Random(0)
+    wiki = [r for name in ("squad1_train_part", "squadshifts_new_wiki_part") for r in corpus.held.get(name, ())]
+    spans = wiki or [r for rows in corpus.held.values() for r in rows if r.answers]
+    chosen = rng.sample(spans, min(size, len(spans)))
+    real = [r for rows in corpus.held.values() for r in rows if not r.answerable]
+    false = rng.sample(real, min(size // 2, len(real)))
+    near = negatives.NearMisses(spans)
+    for row in chosen[: size - len(false)]:
+        if (passage := near.draw(row, rng)) is not None:
+            false.append(Row(row.source, f"{row.id}-near", row.question, passage))
+    return chosen + false
+
+
+def torch_predict(model: torch.nn.Module) -> Predict:
+    def predict(*inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        with torch.inference_mode():
+            return tuple(x.float().numpy() for x in model(*map(torch.from_numpy, inputs)))
+
+    return predict
+
+
+def validate(predict: Predict, tokenizer: Tokenizer, rows: list[Row], longest: int = 384, size: int = 8) -> dict:
+    """Figures over `rows`, in percent but for the AUCs; each pair is cut to `longest` tokens."""
+    encodings = tokenizer.encode_batch([(row.question, row.context) for row in rows])
+    em: list[float] = []
+    overlap: list[float] = []
+    scores = np.zeros((len(rows), 2))
+    order = sorted(range(len(rows)), key=lambda i: len(encodings[i].ids))
+    for some in (order[i : i + size] for i in range(0, len(order), size)):
+        width = min(longest, max(len(encodings[i].ids) for i in some))
+        inputs = np.zeros((3, len(some), width), dtype=np.int64)
+        for k, i in enumerate(some):
+            e, n = encodings[i], min(width, len(encodings[i].ids))
+            inputs[:, k, :n] = [e.ids[: n - 1] + e.ids[-1:], e.attention_mask[:n], e.type_ids[:n]]
+        start, end, _, relevance = predict(*inputs)
+        for k, i in enumerate(some):
+            e, row = encodings[i], rows[i]
+            inside = [t for t, part in enumerate(e.sequence_ids[: width - 1]) if part == 1]
+            a, b, score = best_span(start[k, inside], end[k, inside])
+            scores[i] = relevance[k], score - start[k, 0] - end[k, 0]
+            if row.answers:
+                text = row.context[e.offsets[inside[a]][0] : e.offsets[inside[b]][1]]
+                golds = [row.context[x:y] for x, y in row.answers]
+                em.append(max(normal(text) == normal(gold) for gold in golds))
+                overlap.append(max(f1(text, gold) for gold in golds))
+    labels = np.array([row.answerable for row in rows])
+    return {
+        "rows": len(rows),
+        "em": round(100 * float(np.mean(em or [np.nan])), 2),
+        "f1": round(100 * float(np.mean(overlap or [np.nan])), 2),
+        "relevance_auc": round(auc(scores[:, 0], labels), 4),
+        "null_auc": round(auc(scores[:, 1], labels), 4),
+    }

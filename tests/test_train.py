@@ -1,0 +1,217 @@
+"""The recipe of the reader: rows are checked, nothing leaks, a killed run ends like one that was not, export agrees."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
+
+from rag.train import data, examples, export, loop, negatives, selftrain, validate  # noqa: E402
+from rag.train.loop import Budget, Recipe, Run  # noqa: E402
+from rag.train.model import Reader, Shape  # noqa: E402
+
+TINY = Shape(vocabulary=64, hidden=16, layers=2, heads=2, inner=32, positions=64)
+RECIPE = Recipe(batch=4, chunk=16, longest=48, bf16=False)
+TOWNS = ("Alba", "Bergen", "Corvo", "Delft", "Evora", "Fano", "Gent", "Hobro")
+
+
+def tokenizer() -> Tokenizer:
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"the town of has bridges a river where how many ? . in was".split()]
+    made = Tokenizer(models.WordPiece({w: i for i, w in enumerate(dict.fromkeys(words))}, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer()
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return made
+
+
+def span(i: int, town: str, shift: int = 0) -> dict:
+    context = f"The town of {town} was old. It has {i + 2} bridges in the town. A river was in the town."
+    text = f"{i + 2} bridges"
+    return {"id": f"{town}-{i}", "question": f"How many bridges has {town}?", "context": context, "title": town,
+            "answers": [{"text": text, "answer_start": context.index(text) + shift}]}  # fmt: skip
+
+
+def write(folder: Path, name: str, rows: list[dict | str]) -> None:
+    lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+    (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> data.Corpus:
+    write(tmp_path, "a", [span(i, town) for town in TOWNS for i in range(4)])
+    lone = [
+        {
+            "id": f"s-{i}",
+            "question": f"Where is {town}?",
+            "candidates": [{"text": f"{town} has {i} bridges.", "label": 1}],
+        }
+        for i, town in enumerate(TOWNS)
+    ]
+    write(tmp_path, "s", lone)
+    return data.load(tmp_path, {"a": (0.7, None), "s": (0.3, None)}, share=0.2)
+
+
+def run(corpus: data.Corpus, work: Path, recipe: Recipe = RECIPE, every: float = 1e9, total: int = 40) -> Run:
+    torch.manual_seed(7)
+    return Run(Reader(TINY), corpus, tokenizer(), recipe, Budget(examples=total), work, every)
+
+
+def test_bad_rows_are_counted_named_and_skipped(tmp_path: Path) -> None:
+    impossible = {**span(1, "Alba"), "is_impossible": True}
+    moved = span(1, "Alba", shift=1)
+    write(tmp_path, "a", [span(0, "Alba"), moved, "{broken", {"id": "x"}, impossible, span(2, "Fano")])
+    found = data.load(tmp_path, {"a": (1.0, None)})
+    assert found.bad == {"a": 4}
+    assert "a:2" in found.named[0]
+    assert sum(len(rows) for side in (found.train, found.held) for rows in side.values()) == 2
+
+
+def test_no_set_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no training set"):
+        data.load(tmp_path)
+
+
+def test_the_split_is_by_article(corpus: data.Corpus) -> None:
+    train, held = ({row.group for row in side["a"]} for side in (corpus.train, corpus.held))
+    assert train
+    assert held
+    assert not train & held
+
+
+def test_lone_sentences_get_neighbours_and_keep_their_evidence() -> None:
+    texts = [f"Sentence {i}." for i in range(9)]
+    raws = [{"id": f"s-{i}", "question": "q?", "candidates": [{"text": t, "label": 1}]} for i, t in enumerate(texts)]
+    for text, row in zip(texts, data.sentence_rows("s", raws), strict=True):
+        assert [row.context[a:b] for a, b in row.evidence] == [text]
+        assert row.answerable
+        assert not row.answers
+
+
+def test_sentences_cover_the_text() -> None:
+    text = 'He said "No." Then he left.\n\nAt 3.5 km it ended! '
+    assert "".join(text[a:b] for a, b in data.sentences(text)) == text
+    assert len(data.sentences(text)) == 3
+
+
+@pytest.mark.parametrize("limit", [1, 30, 60, 1000])
+def test_a_crop_keeps_the_answer(limit: int) -> None:
+    row = data.span_row("a", span(5, "Alba"))
+    for seed in range(20):
+        made = examples.positive(row, limit, random.Random(seed))
+        assert made.answer
+        assert made.context[slice(*made.answer)] == "7 bridges"
+        assert made.context[slice(*made.evidence[0])].strip() == "It has 7 bridges in the town."
+
+
+def test_labels_are_the_answers_tokens() -> None:
+    made = examples.positive(data.span_row("a", span(5, "Alba")), 1000, random.Random(0))
+    encoding = tokenizer().encode(made.question, made.context)
+    batch = examples.collate([(made, encoding)], 48)
+    first, last = encoding.offsets[batch.start[0]], encoding.offsets[batch.end[0]]
+    assert made.context[first[0] : last[1]] == "7 bridges"
+    assert batch.passage[0, batch.start[0]]
+    assert not batch.passage[0, 0]
+    cut = examples.collate([(made, encoding)], 16)  # the answer lies in the tail that is lost
+    assert cut.start[0] == -1
+    assert cut.input_ids[0, 15] == 3
+
+
+def test_negatives_do_not_hold_the_answer(corpus: data.Corpus) -> None:
+    near = negatives.NearMisses(corpus.train["a"])
+    for row in corpus.train["a"]:
+        answer = row.context[slice(*row.answers[0])]
+        passage = near.draw(row, random.Random(3))
+        assert passage is None or answer not in passage
+        rest = negatives.without_answer(row)
+        assert rest is None or answer not in rest
+    assert negatives.edited(corpus.train["a"][0], random.Random(0)) != corpus.train["a"][0].question
+    assert negatives.mistyped("bridges", random.Random(1), 1.0) != "bridges"
+
+
+def test_a_chunk_depends_on_nothing_but_its_number(corpus: data.Corpus) -> None:
+    one, two = (examples.Source(corpus, seed=1, size=16) for _ in range(2))
+    one.chunk(0, 0.0)
+    assert one.chunk(3, 0.5) == two.chunk(3, 0.5)
+    assert one.chunk(1, 0.0) != one.chunk(2, 0.0)
+
+
+def test_self_training_stays_inside_the_known_sentence(corpus: data.Corpus) -> None:
+    rows = corpus.train["s"]
+    found = selftrain.answers(Reader(TINY).eval(), tokenizer(), rows, 0.0)
+    assert found.keys() == {row.id for row in rows}
+    for row in selftrain.labelled(rows, found):
+        (start, end), sentence = row.answers[0], row.evidence[0]
+        assert sentence[0] <= start < end <= sentence[1]
+    assert all(not row.answers for row in selftrain.labelled(rows, {}))
+
+
+def test_a_killed_run_ends_like_one_that_was_not(
+    corpus: data.Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SURE", 0.0)  # so that the killed run has labels to find again
+    whole = run(corpus, tmp_path / "whole").train().state_dict()
+    killed = run(corpus, tmp_path / "cut", every=0.0)  # a checkpoint after every step
+    step = killed.step
+
+    def dies(batch: examples.Batch) -> dict[str, float]:
+        if killed.at.steps == 9:  # in the middle of the third chunk, after the first self-training
+            raise KeyboardInterrupt
+        return step(batch)
+
+    killed.step = dies  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    again = run(corpus, tmp_path / "cut")
+    resumed = again.train().state_dict()
+    assert again.at.examples == 40
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_another_recipe_is_refused(corpus: data.Corpus, tmp_path: Path) -> None:
+    run(corpus, tmp_path, total=4).train()
+    with pytest.raises(SystemExit, match="another recipe"):
+        run(corpus, tmp_path, replace(RECIPE, rate=1e-5)).train()
+
+
+def test_export_agrees_with_torch(tmp_path: Path) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    model = Reader(TINY).eval()
+    tokenizer().save(str(tmp_path / "tokenizer.json"))
+    made = examples.positive(data.span_row("a", span(5, "Alba")), 1000, random.Random(0))
+    sample = list(examples.batches([made] * 4, tokenizer(), 2, 48, "sample"))
+    for int8, room in ((False, 1e-5), (True, 0.3)):
+        out = tmp_path / str(int8)
+        export.ship(model, tmp_path / "tokenizer.json", out, RECIPE, {"data": ["a"]}, sample, int8)
+        session = ort.InferenceSession(out / "model.onnx")
+        facts = json.loads((out / "reader.json").read_text("utf-8"))
+        assert [o.name for o in session.get_outputs()] == facts["outputs"]
+        for b, t in ((1, 5), (3, 24)):
+            ids = np.random.default_rng(t).integers(4, 20, (b, t))
+            mask = np.ones_like(ids)
+            mask[-1, t // 2 :] = 0
+            inputs = dict(zip(export.INPUTS, (ids, mask, np.zeros_like(ids)), strict=True))
+            expected = validate.torch_predict(model)(*inputs.values())
+            for ours, theirs in zip(session.run(None, inputs), expected, strict=True):
+                assert ours.shape == theirs.shape
+                assert np.abs(ours - theirs).max() < room
+
+
+def test_validation_figures(corpus: data.Corpus) -> None:
+    assert validate.normal("The  Cat, a dog!") == "cat dog"
+    assert validate.f1("the black cat", "black dog") == pytest.approx(0.5)
+    assert validate.auc(np.array([3.0, 1.0, 2.0]), np.array([True, False, False])) == 1.0
+    assert validate.best_span(np.array([0.0, 5.0, 1.0]), np.array([9.0, 1.0, 2.0]))[:2] == (0, 0)
+    rows = validate.rows_for(corpus, 4)
+    figures = validate.validate(validate.torch_predict(Reader(TINY).eval()), tokenizer(), rows, 48)
+    assert figures["rows"] == len(rows)
+    assert 0 <= figures["em"] <= figures["f1"] <= 100
