@@ -6,9 +6,11 @@ Exit: 0 done; 1 nothing could be done (one line says why); 2 wrong usage; 3 done
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +101,10 @@ def parser() -> argparse.ArgumentParser:
     command("source", source, "print a document's canonical text").add_argument("document", metavar="DOCUMENT_ID")
     command("status", status, "what is in the index").add_argument("--json", action="store_true")
     command("remove", remove, "remove documents").add_argument("documents", nargs="+", metavar="DOCUMENT")
-    command("verify", verify, "prove the citations of a saved answer").add_argument("answer", metavar="ANSWER.json")
+    command("compact", compact, "leave nothing of removed documents in any file of the index")
+    made = command("verify", verify, "prove the citations of a saved answer")
+    made.add_argument("answer", metavar="ANSWER.json")
+    made.add_argument("--json", action="store_true", help="print JSON")
 
     made = command("serve", serve, "the web chat")
     made.add_argument("--host")
@@ -232,12 +237,15 @@ def status(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found, ensure_ascii=False))
         return DONE
-    for key in ("index", "version", "model", "documents", "passages", "bytes", "vectors"):
+    for key in ("index", "version", "format", "model", "documents", "passages", "bytes", "vectors", "search"):
         print(f"{key:<10} {found[key]}")
     for name, documents in found["collections"].items():
         print(f"collection {name}: {documents} documents")
     for root in found["roots"]:
-        print(f"root       {root['path']}")
+        named = f", ids begin with {root['id_prefix']}" if root["id_prefix"] else ""
+        print(f"root       {root['path']} (collection {root['collection']}{named})")
+    for file in found["unfinished"]:
+        print(f"unfinished {file}; run `rag index` again")
     for problem in found["skipped"]:
         print(f"skipped    {problem['file']}: {problem['reason']}")
     return DONE
@@ -259,6 +267,18 @@ def remove(args: argparse.Namespace) -> int:
     return DONE if len(wanted) == len(args.documents) else PARTLY
 
 
+def compact(args: argparse.Namespace) -> int:
+    """`rag compact`"""
+    from rag.index import Index
+
+    chosen = settings(args)
+    opened = Index.open(chosen.index, chosen)
+    before = opened.status()["bytes"]
+    opened.compact()
+    print(f"{before:,} bytes before, {opened.status()['bytes']:,} now; nothing of removed documents is left")
+    return DONE
+
+
 def verify(args: argparse.Namespace) -> int:
     """`rag verify ANSWER.json`"""
     from rag.index import Index
@@ -266,8 +286,14 @@ def verify(args: argparse.Namespace) -> int:
 
     chosen = settings(args)
     proofs = prove(_json_file(args.answer), Index.open(chosen.index, chosen))
-    for proof in proofs:
-        print(f"[{proof.n}] {proof.document_id}: {proof.state}")
+    if args.json:
+        print(json.dumps({"citations": [dataclasses.asdict(proof) for proof in proofs]}, ensure_ascii=False))
+    else:
+        for proof in proofs:
+            where = f" [{proof.start}:{proof.end}]" if proof.start is not None else ""
+            print(f"[{proof.n}] {proof.document_id}{where}: {proof.state}")
+            for words in proof.difference:
+                print(f"    {words}")
     return DONE if all(p.state == "exact" for p in proofs) else PARTLY
 
 
@@ -388,11 +414,16 @@ class _Bar:
     def __init__(self, path: str) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(desc=str(path), unit="file", file=sys.stderr, disable=not sys.stderr.isatty())
+        self._bar = tqdm(
+            desc=str(path), unit="B", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty(), smoothing=0.05
+        )
+        self._began = time.monotonic()
 
     def show(self, done: int, total: int, passages: int) -> None:
+        """Bytes that are done of those to read (what is unchanged counts in neither), and passages a second."""
         self._bar.total = total
-        self._bar.set_postfix_str(f"{passages} passages embedded", refresh=False)
+        rate = passages / max(time.monotonic() - self._began, 1e-9)
+        self._bar.set_postfix_str(f"{passages} passages embedded, {rate:.0f}/s", refresh=False)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:

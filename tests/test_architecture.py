@@ -9,8 +9,10 @@ RAG = Path(__file__).parent.parent / "rag"
 LEVELS = [
     {"types", "errors"},
     {"settings"},
-    {"load", "chunk", "quote", "terms", "export", "runtime", "store", "vectors", "hub", "batch", "calibrate"},
-    {"embed"},
+    {"load", "chunk", "quote", "terms", "export", "runtime", "rows", "vectors", "hub", "batch", "calibrate"},
+    {"embed", "sqlite"},
+    {"store"},
+    {"sync"},
     {"index"},
     {"retrieve"},
     {"overlap", "neural", "converse", "verify"},
@@ -25,7 +27,7 @@ DOORS = {
     "onnxruntime": {"runtime", "train"},  # train exports and quantises
     "tokenizers": {"runtime", "train"},
     "sentence_transformers": {"embed"},
-    "sqlite3": {"store"},
+    "sqlite3": {"sqlite"},
     "faiss": {"vectors"},
     "torch": {"export", "train"},
     "transformers": {"export", "train"},
