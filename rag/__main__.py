@@ -102,6 +102,11 @@ def parser() -> argparse.ArgumentParser:
     command("status", status, "what is in the index").add_argument("--json", action="store_true")
     command("remove", remove, "remove documents").add_argument("documents", nargs="+", metavar="DOCUMENT")
     command("compact", compact, "leave nothing of removed documents in any file of the index")
+    for name, run, help in (
+        ("export", export, "write the index to one portable file (the backup)"),
+        ("import", import_, "make an index from an exported file"),
+    ):
+        command(name, run, help).add_argument("file", metavar="FILE.zip")
     made = command("verify", verify, "prove the citations of a saved answer")
     made.add_argument("answer", metavar="ANSWER.json")
     made.add_argument("--json", action="store_true", help="print JSON")
@@ -276,6 +281,25 @@ def compact(args: argparse.Namespace) -> int:
     before = opened.status()["bytes"]
     opened.compact()
     print(f"{before:,} bytes before, {opened.status()['bytes']:,} now; nothing of removed documents is left")
+    return DONE
+
+
+def export(args: argparse.Namespace) -> int:
+    """`rag export FILE.zip`"""
+    from rag import archive
+    from rag.index import Index
+
+    chosen = settings(args)
+    print(f"{args.file}: {archive.export(Index.open(chosen.index, chosen).store, args.file)} documents")
+    return DONE
+
+
+def import_(args: argparse.Namespace) -> int:
+    """`rag import FILE.zip`"""
+    from rag import archive
+
+    folder = settings(args).index
+    print(f"index {folder}: {archive.import_(args.file, Path(folder))} documents, nothing embedded")
     return DONE
 
 

@@ -131,8 +131,11 @@ class Sqlite:
         if self.writable:
             return "mode=rw"
         # In a folder that cannot be written SQLite cannot make the shared memory that a WAL file is read with.
+        return "mode=ro" if self._wal() else "mode=ro&immutable=1"
+
+    def _wal(self) -> bool:
         wal = self.file.with_name(f"{FILE}-wal")
-        return "mode=ro" if wal.exists() and wal.stat().st_size else "mode=ro&immutable=1"
+        return wal.exists() and wal.stat().st_size > 0
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -178,7 +181,8 @@ class Sqlite:
                 header = stream.read(100)
             page = int.from_bytes(header[16:18], "big")
             pages = int.from_bytes(header[28:32], "big")
-            if self.file.stat().st_size < pages * (65536 if page == 1 else page):
+            # While a WAL file holds pages, a crash may have left the header ahead of the file: SQLite sees to that.
+            if not self._wal() and self.file.stat().st_size < pages * (65536 if page == 1 else page):
                 raise ValueError("it was cut short")
             made = int(self.meta()["format"])
         except (OSError, sqlite3.DatabaseError, KeyError, ValueError) as error:

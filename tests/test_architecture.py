@@ -12,7 +12,7 @@ LEVELS = [
     {"load", "chunk", "quote", "terms", "export", "runtime", "rows", "vectors", "hub", "batch", "calibrate"},
     {"embed", "sqlite"},
     {"store"},
-    {"sync"},
+    {"sync", "archive"},
     {"index"},
     {"retrieve"},
     {"overlap", "neural", "converse", "verify"},
