@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help, description=help)
         made.set_defaults(run=run)
         if index:
-            made.add_argument("--index", metavar="DIR", help="the index folder (default: index)")
+            made.add_argument("--index", metavar="DIR", help="the index folder (default: index), or postgresql://…")
             made.add_argument("--model", metavar="NAME", help="the embedding model")
         return made
 
@@ -107,6 +107,8 @@ def parser() -> argparse.ArgumentParser:
         ("import", import_, "make an index from an exported file"),
     ):
         command(name, run, help).add_argument("file", metavar="FILE.zip")
+    made = command("migrate", migrate, "copy the index to another place, such as postgresql://…, without embedding")
+    made.add_argument("target", metavar="DIR|URL")
     made = command("verify", verify, "prove the citations of a saved answer")
     made.add_argument("answer", metavar="ANSWER.json")
     made.add_argument("--json", action="store_true", help="print JSON")
@@ -159,7 +161,7 @@ def index(args: argparse.Namespace) -> int:
             f"{report.unchanged} unchanged, {len(report.skipped)} skipped; {report.embedded} passages embedded"
         )
     documents, passages = opened.store.count()
-    print(f"index {chosen.index}: {documents} documents, {passages} passages")
+    print(f"index {opened.store.name}: {documents} documents, {passages} passages")
     if len(failures) == len(args.paths) or (skipped and not documents):
         return FAILED
     return PARTLY if failures or skipped else DONE
@@ -299,7 +301,20 @@ def import_(args: argparse.Namespace) -> int:
     from rag import archive
 
     folder = settings(args).index
+    if "://" in folder:
+        raise BadInput("import into a folder, then `rag migrate` it to the server")
     print(f"index {folder}: {archive.import_(args.file, Path(folder))} documents, nothing embedded")
+    return DONE
+
+
+def migrate(args: argparse.Namespace) -> int:
+    """`rag migrate DIR|URL`"""
+    from rag.index import Index
+
+    chosen = settings(args)
+    source = Index.open(chosen.index, chosen)
+    target = Index.open(args.target, chosen, create=True)
+    print(f"{target.store.name}: {source.migrate(target)} documents, nothing embedded; ask it with --index")
     return DONE
 
 

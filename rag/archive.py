@@ -71,6 +71,25 @@ def export(store: Store, target: str | Path) -> int:
     return documents
 
 
+def copy(source: Store, target: Store) -> int:
+    """Put everything of one store into another, without embedding; how many documents. A copy that was stopped goes
+    on when it is run again. Raises BadInput when the target holds anything else."""
+    there = {info.id for info in source.documents()}
+    if others := [info.id for info in target.documents() if info.id not in there]:
+        raise BadInput(f"{target.name}: it holds other documents ({others[0]!r}); migrate into a new index")
+    for root in source.roots():
+        target.add_root(*root)
+    documents = 0
+    for record in source.records():
+        documents += 1
+        if not target.same(record.root, record.path, record.document):
+            target.put(record)
+    for folder in source.file_roots():
+        for path, state in source.files(folder).items():
+            target.touch_file(folder, path, state)
+    return documents
+
+
 def import_(source: str | Path, folder: Path) -> int:
     """Make the index `folder` from an archive; how many documents. Every checksum and range is proved on the way, and
     the index appears whole or not at all. Raises NotFound, BadInput, IndexMismatch."""

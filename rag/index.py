@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from rag.archive import copy
 from rag.embed import Encoder, open_encoder
 from rag.errors import BadInput, Busy, IndexMismatch, NotFound
 from rag.rows import BEGUN, DocumentInfo, StoredPassage
@@ -28,8 +30,9 @@ class Index:
 
     exact = EXACT  # vectors up to which every one of them is compared
 
-    def __init__(self, folder: Path, store: Store, encoder: Encoder | None, settings: Settings) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, store: Store, encoder: Encoder | None, settings: Settings) -> None:
+        self.folder = folder  # None: it is on a server
+        self._place = folder or Path()
         self.store = store
         self.settings = settings
         self._encoder = encoder
@@ -47,6 +50,8 @@ class Index:
         """
         folder, settings = Path(path), settings or Settings()
         name = encoder.name if encoder else settings.model
+        if str(path).startswith(("postgresql://", "postgres://")):
+            return cls._remote(str(path), name, settings, create, encoder)
         if (folder / FILE).exists():
             store = Store(folder, writable=os.access(folder, os.W_OK))
             made = store.meta()["model"]
@@ -67,6 +72,28 @@ class Index:
         else:
             raise NotFound(f"no index in {folder}; make one with `rag index PATH --index {folder}`")
         return cls(folder, store, encoder, settings)
+
+    @classmethod
+    def _remote(cls, url: str, name: str, settings: Settings, create: bool, encoder: Encoder | None) -> Index:
+        """The index on a PostgreSQL server."""
+        try:
+            from rag.postgres import PostgresStore
+        except ImportError:
+            raise BadInput("an index on PostgreSQL needs psycopg; run `pip install 'pullquote[postgres]'`") from None
+
+        try:
+            store = PostgresStore(url)
+        except NotFound:
+            if not create:
+                raise
+            encoder = encoder or open_encoder(settings)
+            PostgresStore.create(url, name, encoder.dimension)
+            store = PostgresStore(url)
+        made = store.meta()["model"]
+        if made != name:
+            store.close()
+            raise IndexMismatch(f"{store.name}: made with model {made}, not {name}; use --model {made}")
+        return cls(None, cast(Store, store), encoder, settings)
 
     @property
     def encoder(self) -> Encoder:
@@ -97,26 +124,29 @@ class Index:
     def status(self) -> dict[str, Any]:
         """What is in the index, as plain JSON values; `bytes` is its size on disk."""
         documents, passages = self.store.count()
-        meta, saved = self.store.meta(), Vectors.load(self.folder, self.dimension)
+        meta, remote = self.store.meta(), self.store.nearest is not None
+        saved = None if remote else Vectors.load(self._place, self.dimension)
         unfinished = [
             str(Path(root, name)) for root in self.store.file_roots()
             for name, state in self.store.files(root).items() if state == BEGUN
         ]  # fmt: skip
-        if saved is None:
+        if remote:
+            vectors = "current"
+        elif saved is None:
             vectors = "missing; made from the store when next opened"
         else:
             behind = saved.version != self.version
             vectors = f"behind ({saved.version}); caught up when next opened" if behind else "current"
         return {
-            "index": str(self.folder),
+            "index": self.store.name,
             "version": self.version,
             "format": int(meta["format"]),
             "model": meta["model"],
             "documents": documents,
             "passages": passages,
-            "bytes": sum(f.stat().st_size for f in self.folder.iterdir() if f.is_file()),
+            "bytes": self.store.size(),
             "vectors": vectors,
-            "search": saved.kind if saved else "exact",
+            "search": saved.kind if saved else "HNSW" if remote else "exact",
             "collections": self.store.collections(),
             "roots": [{"path": p, "collection": c, "id_prefix": x} for p, c, x in self.store.roots()],
             "unfinished": unfinished,
@@ -131,6 +161,8 @@ class Index:
 
     def dense(self, vector: np.ndarray, top: int, filters: Filters) -> list[tuple[int, float]]:
         """Passage keys and cosines, best first."""
+        if self.store.nearest is not None:
+            return self.store.nearest(vector, top, filters)
         return self.vectors().search(vector, top, self._allowed(filters), self.store.vectors)
 
     def lexical(self, terms: Sequence[str], top: int, filters: Filters) -> list[tuple[int, float]]:
@@ -159,7 +191,7 @@ class Index:
         with self._guard:
             version = self.version
             if self._vectors is None or (self._vectors.version != version and self._vectors.stale):
-                self._vectors = Vectors.load(self.folder, self.dimension) or self._vectors
+                self._vectors = Vectors.load(self._place, self.dimension) or self._vectors
             if self._vectors is None:
                 self._vectors = self._built()
             elif self._vectors.version != version:
@@ -209,26 +241,36 @@ class Index:
             writer.flush()
             self._save_vectors()
 
+    def migrate(self, target: Index) -> int:
+        """Copy everything into another index without embedding; how many documents. Raises BadInput, IndexMismatch."""
+        with self._lock(), target._lock():
+            documents = copy(self.store, target.store)
+            target._save_vectors()
+            return documents
+
     def compact(self) -> None:
         """Leave nothing of removed documents in any file of the index, and make the files as small as they can be."""
         with self._lock():
-            with self._guard:
-                self._vectors = None
-                Vectors.discard(self.folder)
+            if self.store.nearest is None:
+                with self._guard:
+                    self._vectors = None
+                    Vectors.discard(self._place)
             self.store.compact()
             self._save_vectors()
 
     def _save_vectors(self) -> None:
         """Write the FAISS file when it is missing, or when enough changed; else readers catch it up by the change."""
+        if self.store.nearest is not None:
+            return
         with self._guard:
             if self.vectors().stale:
                 self._vectors = self._built()
             found = self.vectors()
-            if found.built == found.version != Vectors.saved_version(self.folder):
-                found.save(self.folder)
+            if found.built == found.version != Vectors.saved_version(self._place):
+                found.save(self._place)
 
-    def _lock(self) -> _WriterLock:
-        return _WriterLock(self.folder)
+    def _lock(self) -> AbstractContextManager[None]:
+        return self.store.lock() if self.store.lock is not None else _WriterLock(self._place)
 
 
 class _WriterLock:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,17 @@ class Store(Sqlite):
     """An open store. Connections are one a thread; writing needs the caller to hold the index's lock."""
 
     postings = POSTINGS
+    nearest: Callable[[np.ndarray, int, Filters], list[tuple[int, float]]] | None = None  # a server's own search
+    lock: Callable[[], AbstractContextManager[None]] | None = None  # a server's own; else a file beside the store
+
+    @property
+    def name(self) -> str:
+        """Where it is, for people."""
+        return str(self.file.parent)
+
+    def size(self) -> int:
+        """Bytes on disk, with what derives from it."""
+        return sum(f.stat().st_size for f in self.file.parent.iterdir() if f.is_file())
 
     @property
     def version(self) -> str:
