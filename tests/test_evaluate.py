@@ -113,6 +113,17 @@ def test_two_runs_give_the_same_figures_and_strict_json(questions: Path, tmp_pat
     assert list(tmp_path.glob("*/*.part")) == []
 
 
+def test_a_sample_is_drawn_at_random_and_again_the_same(questions: Path, tmp_path: Path) -> None:
+    def drawn(seed: int) -> list[str]:
+        run(questions, fake(), out=tmp_path / "out", sample=3, seed=seed)
+        return list(rows_of(tmp_path / "out"))
+
+    assert len(drawn(1)) == 3
+    assert drawn(1) == drawn(1)
+    assert len({tuple(drawn(seed)) for seed in range(6)}) > 1
+    assert run(questions, fake(), sample=99).counts["evaluated"] == len(QUESTIONS)
+
+
 def test_history_reaches_the_engine(tmp_path: Path) -> None:
     row = {"id": 1, "question": "And on Sundays?", "history": ["At what time does the ferry leave?"],
            "gold": [{"document_id": "ferry.md", "quote": "Sundays"}]}  # fmt: skip
