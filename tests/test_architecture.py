@@ -13,6 +13,7 @@ LEVELS = [
     {"embed"},
     {"index"},
     {"retrieve"},
+    {"spans"},
     {"overlap", "neural", "converse", "verify"},
     {"read", "decide"},
     {"cite"},
