@@ -15,6 +15,7 @@ from rag.index import Index
 from rag.read import PassageReader, Reader, open_reader
 from rag.retrieve import Mode, retrieve
 from rag.settings import Settings
+from rag.spell import corrected
 from rag.types import Answer, AnswerItem, Filters, Hit, Nearest, Reading, Reason, Turn, turns
 
 MAX_QUESTION = 2_000  # characters
@@ -49,7 +50,7 @@ class Answerer:
     ) -> Answer:
         """Answer with quotes, or be silent and say why. Raises BadInput for a question that is none."""
         clock = Clock()
-        query = standalone(checked(question), turns(history))
+        query = self.spelled(standalone(checked(question), turns(history)), filters)
         hits, readings = self.look(query, filters, clock)
         ranked = decide.candidates(hits, readings, self.calibrator)
         groups = decide.answers(ranked, self.threshold)
@@ -84,7 +85,7 @@ class Answerer:
         self, question: str, filters: Filters = Filters(), mode: Mode = "reranked", top: int = 10  # noqa: B008
     ) -> list[Hit]:  # fmt: skip
         """The best hits; "reranked" lets the reader judge the fused ones."""
-        query = checked(question)
+        query = self.spelled(checked(question), filters)
         if mode != "reranked":
             return list(retrieve(self.index, query, filters, mode=mode, top=top))
         hits = retrieve(self.index, query, filters, top=max(top, self.settings.read_passages))
@@ -94,6 +95,14 @@ class Answerer:
     def read(self, question: str, context: str) -> dict[str, Any]:
         """Read one given text, as `rag read` does; offsets count in `context` as given."""
         return self.passages.read(checked(question), context)
+
+    def spelled(self, question: str, filters: Filters) -> str:
+        """The question with typing errors corrected from what the asker may read; a word of one token is a word."""
+        return corrected(
+            question,
+            known=lambda word: self.reader.count([word])[0] == 1,
+            found=lambda word: self.index.frequency(word, filters),
+        )
 
     def look(self, query: str, filters: Filters = Filters(), clock: Clock | None = None) -> Look:  # noqa: B008
         """What is found for a stand-alone question and what the reader saw in each hit."""

@@ -142,6 +142,10 @@ class Index:
         """Passage keys and BM25 scores for an FTS5 expression, best first."""
         return self.store.lexical(match, top, filters)
 
+    def frequency(self, word: str, filters: Filters) -> int:
+        """How many passages that the filters leave have a word (counted up to 1,000)."""
+        return self.store.frequency(word, filters)
+
     def passages(self, keys: Sequence[int]) -> dict[int, StoredPassage]:
         """The passages with these keys."""
         return self.store.passages(keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ from rag.load.build import paragraphs
 from rag.neural import SHIPPED, NeuralReader
 from rag.overlap import OverlapReader
 from rag.settings import Settings
+from rag.spell import corrected
+from rag.terms import WORD
 from rag.types import Document, Excerpt, Reading, Span
 
 
@@ -67,6 +70,8 @@ class PassageReader:
 
     def look(self, question: str, context: str) -> Reading:
         """The Reading of one text of any length; offsets count in `context` as given."""
+        there = Counter(WORD.findall(context.lower()))
+        question = corrected(question, lambda word: self.reader.count([word])[0] == 1, lambda word: there[word])
         whole = Document("context", context, blocks=paragraphs(context))
         every = tuple(unit for unit, _ in units(whole, self.reader.count))
         return self.reader.read(question, [Excerpt(context, every)])[0]

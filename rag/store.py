@@ -250,17 +250,21 @@ class Store:
     def lexical(self, match: str, top: int, filters: Filters) -> list[tuple[int, float]]:
         """Keys and BM25 scores (higher is better) of the passages that match this FTS5 expression, best first."""
         where, values = _where(filters)
-        joined = (
-            f" JOIN passages p ON p.key = l.rowid JOIN documents d ON d.key = p.document WHERE {where} AND"
-            if where
-            else " WHERE"
-        )
         rows = self.db.execute(
-            f"SELECT l.rowid, -bm25(lexical, 0.5, 1.0) AS score FROM lexical l{joined} lexical MATCH ?"
+            f"SELECT l.rowid, -bm25(lexical, 0.5, 1.0) AS score FROM lexical l{_joined(where)} lexical MATCH ?"
             " ORDER BY score DESC, l.rowid LIMIT ?",
             (*values, match, top),
         )
         return rows.fetchall()
+
+    def frequency(self, term: str, filters: Filters, most: int = 1000) -> int:
+        """How many passages that the filters leave have a term, counted up to `most`."""
+        where, values = _where(filters)
+        rows = self.db.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM lexical l{_joined(where)} lexical MATCH ? LIMIT {most})",
+            (*values, f'"{term}"'),
+        )
+        return int(rows.fetchone()[0])
 
     def known_vectors(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         """Vectors of passages with the same words, so that nothing is embedded twice."""
@@ -421,6 +425,15 @@ def _where(filters: Filters) -> tuple[str, list[str]]:
         )
         values.append(json.dumps(filters.groups))
     return " AND ".join(parts), values
+
+
+def _joined(where: str) -> str:
+    """From `lexical l` to the documents, when there is a filter on them; ends where a condition goes on."""
+    return (
+        f" JOIN passages p ON p.key = l.rowid JOIN documents d ON d.key = p.document WHERE {where} AND"
+        if where
+        else " WHERE"
+    )
 
 
 def _units(written: str) -> tuple[Unit, ...]:

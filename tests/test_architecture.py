@@ -9,7 +9,7 @@ RAG = Path(__file__).parent.parent / "rag"
 LEVELS = [
     {"types", "errors"},
     {"settings"},
-    {"load", "chunk", "quote", "terms", "export", "runtime", "store", "vectors", "hub", "batch", "calibrate"},
+    {"load", "chunk", "quote", "spell", "terms", "export", "runtime", "store", "vectors", "hub", "batch", "calibrate"},
     {"embed"},
     {"index"},
     {"retrieve"},

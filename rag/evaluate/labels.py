@@ -23,7 +23,8 @@ def ask_labels(answerer: Any, questions: Iterable[Question | Problem]) -> Labels
     def one(question: Question) -> tuple[list[Mapping[str, float]], list[bool]]:
         items = evidence(question, lambda name: answerer.index.document(name).text)
         gold = [place for item in items for place in item]
-        hits, readings = answerer.look(standalone(question.question, question.history), Filters())
+        query = answerer.spelled(standalone(question.question, question.history), Filters())
+        hits, readings = answerer.look(query, Filters())
         rows, right = [], []
         for hit, reading in zip(hits, readings, strict=True):
             if found := candidate(hit, reading, 0.0):

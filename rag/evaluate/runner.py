@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from rag.evaluate.datasets import Kind, Problem, Question, kind_of, read_passage
 from rag.evaluate.names import METRICS
 from rag.evaluate.score import FAILURES
 from rag.evaluate.summary import Summary, Table
+from rag.evaluate.typos import with_typos
 from rag.types import Document
 
 RESULTS, SUMMARY, REPORT = "results.jsonl", "summary.json", "report.html"
@@ -36,14 +38,14 @@ def run(
     questions: str | Path, engine: Any = None, *, out: str | Path | None = None, mode: Mode | None = None,
     open_: bool = False, strict: bool = False, limit: int | None = None, sample: int | None = None,
     progress: Watch | None = None, retrieval: Retrieval | None = None, top: int | None = None, seed: int = 0,
-    several: bool = False, build_index: Build | None = None, scorer: Scorer | None = None,
+    several: bool = False, typos: bool = False, build_index: Build | None = None, scorer: Scorer | None = None,
 ) -> Summary:  # fmt: skip
     """Evaluate `engine` (an Answerer) on a file of questions, and write results, summary and report to folder `out`.
 
     mode: None takes what suits the format. open_: index the passages of a file of spans and answer over all of them,
     with `build_index(documents) → Answerer`; a BEIR folder is indexed the same way unless an engine is given.
     several: gold spans are parts of one answer. scorer: scores candidate sentences in place of the reader.
-    sample: so many questions, drawn at random with `seed`.
+    sample: so many questions, drawn at random with `seed`. typos: with one typing error in each content word.
     Raises BadInput or NotFound when nothing can be evaluated, and with `strict`, at the end, when a row was skipped.
     """
     path = Path(questions)
@@ -69,6 +71,8 @@ def run(
     with _results(out) as stream:
         for item in progress(source, total) if progress else source:
             try:
+                if typos and isinstance(item, Question):
+                    item = dataclasses.replace(item, question=with_typos(item.question, seed))
                 asked = None if isinstance(item, Problem) else ask(item)
             except RagError as error:
                 item, asked = Problem(str(path), item.line, str(error)), None
