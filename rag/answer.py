@@ -21,7 +21,7 @@ from rag.types import Answer, AnswerItem, Filters, Hit, Nearest, Reading, Reason
 MAX_QUESTION = 2_000  # characters
 NEAREST = 3
 
-Look = tuple[Sequence[Hit], Sequence[Reading]]
+Look = tuple[Sequence[Hit], Sequence[Reading], Sequence[decide.Candidate]]
 
 
 class Answerer:
@@ -51,8 +51,8 @@ class Answerer:
         """Answer with quotes, or be silent and say why. Raises BadInput for a question that is none."""
         clock = Clock()
         query = self.spelled(standalone(checked(question), turns(history)), filters)
-        hits, readings = self.look(query, filters, clock)
-        ranked = decide.candidates(hits, readings, self.calibrator)
+        hits, readings, proposed = self.look(query, filters, clock)
+        ranked = decide.rank(proposed, self.calibrator)
         groups = decide.answers(ranked, self.threshold)
         shown = [candidate for group in groups for candidate in group]
         documents = {c.hit.document_id: self.index.document(c.hit.document_id) for c in shown}
@@ -105,14 +105,15 @@ class Answerer:
         )
 
     def look(self, query: str, filters: Filters = Filters(), clock: Clock | None = None) -> Look:  # noqa: B008
-        """What is found for a stand-alone question and what the reader saw in each hit."""
-        hits = retrieve(self.index, query, filters, top=self.settings.read_passages)
-        if clock:
-            clock.lap("retrieve")
+        """What is found for a stand-alone question, what the reader saw in each hit, and what may be quoted."""
+        clock = clock or Clock()
+        vector = self.index.encoder.encode([query])[0]
+        clock.lap("encode")
+        hits = retrieve(self.index, query, filters, top=self.settings.read_passages, vector=vector)
+        clock.lap("retrieve")
         readings = self.reader.read(query, [hit.excerpt for hit in hits])
-        if clock:
-            clock.lap("read")
-        return hits, readings
+        clock.lap("read")
+        return hits, readings, decide.propose(hits, readings, vector, self.index.encoder)
 
     def _why_silent(
         self, hits: Sequence[Hit], readings: Sequence[Reading], ranked: Sequence[decide.Candidate], filters: Filters
