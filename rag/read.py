@@ -14,9 +14,11 @@ from rag.calibrate import Calibrator
 from rag.chunk import units
 from rag.embed import Encoder, open_encoder
 from rag.errors import ModelError
+from rag.hub_reader import HubReader
 from rag.load.build import paragraphs
 from rag.neural import SHIPPED, NeuralReader
 from rag.overlap import OverlapReader
+from rag.runtime import weights
 from rag.settings import Settings
 from rag.spell import corrected
 from rag.terms import WORD
@@ -38,15 +40,18 @@ class Reader(Protocol):
 
 
 def open_reader(settings: Settings, encoder: Callable[[], Encoder]) -> Reader:
-    """The reader that the settings name: "shipped", "overlap" or a reader folder.
+    """The reader that the settings name: "shipped", "overlap", a reader folder, or a pulled model of the hub.
 
     When the shipped one is missing or damaged the overlap reader answers, with a warning. Raises ModelError for a
-    named folder that is no reader.
+    name that is no reader.
     """
     if settings.reader == "overlap":
         return OverlapReader(encoder())
     if settings.reader != "shipped":
-        return NeuralReader(Path(settings.reader), settings.cores)
+        folder = Path(settings.reader)
+        if (folder / "reader.json").is_file():
+            return NeuralReader(folder, settings.cores)
+        return HubReader(settings.reader, weights(settings.reader, settings.models) or folder)
     try:
         return NeuralReader(SHIPPED, settings.cores)
     except ModelError as error:
