@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH := $(shell sed -n 's/^ *"\(torch[^"]*\)",/\1/p' pyproject.toml)
 
+EXAMPLES := How many days of leave can I carry over?,When is the first ferry to Orrin on a Sunday?,Who names the crane at the slipway?
+
 .PHONY: setup chat sample test check gate clean
 .DEFAULT_GOAL := setup
 
@@ -20,10 +22,15 @@ sample: setup
 	test -f index/sample/store.sqlite || $(BIN)/rag index samples/handbook --index index/sample --collection handbook
 
 chat: sample
-	$(BIN)/rag serve --index index/sample
+	RAG_EXAMPLES="$(EXAMPLES)" $(BIN)/rag serve --index index/sample
 
 test: setup
 	$(BIN)/pytest
+
+# The reporting half of the sample questions, against the figures of the last release.
+gate: sample
+	$(BIN)/rag evaluate run samples/questions/report.jsonl --index index/sample --out build/evaluation
+	$(BIN)/rag evaluate gate build/evaluation --baseline samples/baseline.json
 
 check: setup
 	$(BIN)/ruff check .

@@ -169,6 +169,10 @@ class Index:
         """Passage keys and scores of the passages that hold any of these words, best first."""
         return self.store.lexical(terms, top, filters)
 
+    def frequency(self, word: str, filters: Filters) -> int:
+        """How many passages that the filters leave have a word (counted up to 1,000)."""
+        return self.store.frequency(word, filters)
+
     def passages(self, keys: Sequence[int]) -> dict[int, StoredPassage]:
         """The passages with these keys."""
         return self.store.passages(keys)

@@ -253,6 +253,16 @@ class PostgresStore:
         )
         return [(k, s) for k, s in rows]
 
+    def frequency(self, term: str, filters: Filters, most: int = 1000) -> int:
+        """How many passages that the filters leave have a term, counted up to `most`."""
+        where, values = _where(filters)
+        rows = self._rows(
+            "SELECT count(*) FROM (SELECT 1 FROM passages p JOIN documents d ON d.key = p.document"
+            f" WHERE p.words @@ plainto_tsquery('english', %s) AND {where} LIMIT %s) found",
+            (term, *values, most),
+        )
+        return int(next(iter(rows))[0])
+
     def known_vectors(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         """Vectors of passages with the same words, so that nothing is embedded twice."""
         rows = self._rows(

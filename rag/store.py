@@ -171,13 +171,8 @@ class Store(Sqlite):
         if not match:
             return []
         where, values = _where(filters)
-        joined = (
-            f" JOIN passages p ON p.key = l.rowid JOIN documents d ON d.key = p.document WHERE {where} AND"
-            if where
-            else " WHERE"
-        )
         rows = self.db.execute(
-            f"SELECT l.rowid, -bm25(lexical, 0.5, 1.0) AS score FROM lexical l{joined} lexical MATCH ?"
+            f"SELECT l.rowid, -bm25(lexical, 0.5, 1.0) AS score FROM lexical l{_joined(where)} lexical MATCH ?"
             " ORDER BY score DESC, l.rowid LIMIT ?",
             (*values, match, top),
         )
@@ -203,6 +198,15 @@ class Store(Sqlite):
                 break
             chosen.append(q)
         return " OR ".join(chosen) or " AND ".join(q for _, _, q in ranked[:2])
+
+    def frequency(self, term: str, filters: Filters, most: int = 1000) -> int:
+        """How many passages that the filters leave have a term, counted up to `most`."""
+        where, values = _where(filters)
+        rows = self.db.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM lexical l{_joined(where)} lexical MATCH ? LIMIT {most})",
+            (*values, f'"{term}"'),
+        )
+        return int(rows.fetchone()[0])
 
     def known_vectors(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         """Vectors of passages with the same words, so that nothing is embedded twice."""
@@ -349,3 +353,12 @@ def _where(filters: Filters) -> tuple[str, list[Any]]:
         )
         values.append(json.dumps(filters.groups))
     return " AND ".join(parts), values
+
+
+def _joined(where: str) -> str:
+    """From `lexical l` to the documents, when there is a filter on them; ends where a condition goes on."""
+    return (
+        f" JOIN passages p ON p.key = l.rowid JOIN documents d ON d.key = p.document WHERE {where} AND"
+        if where
+        else " WHERE"
+    )

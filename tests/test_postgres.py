@@ -69,6 +69,7 @@ def test_the_life_of_a_document(place, opened, tmp_path):
     assert (report.added, report.updated, report.removed, report.embedded) == (1, 1, 1, 1)
     assert [info.id for info in index.documents()] == ["a.md", "c.txt"]
     assert index.lexical(["nine"], 5, Filters()) == []
+    assert (index.frequency("ten", Filters()), index.frequency("nine", Filters())) == (1, 0)
     found = index.status()
     assert (found["documents"], found["collections"], found["vectors"]) == (2, {"ferries": 2}, "current")
     assert index.remove(["a.md", "none"]) == 1
