@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rag.errors import BadInput, NotFound
-from rag.index import Index
+from rag.types import Document
 
 State = Literal["exact", "changed", "gone"]
+
+
+class Documents(Protocol):
+    """Where documents are found: an Index, or what one asker may read of it."""
+
+    def document(self, document_id: str, /) -> Document:
+        """The document. Raises NotFound."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,7 @@ class Proof:
     state: State
 
 
-def verify(answer: Mapping[str, Any], index: Index) -> list[Proof]:
+def verify(answer: Mapping[str, Any], index: Documents) -> list[Proof]:
     """One Proof for each citation of an Answer's JSON. Raises BadInput when it is none."""
     try:
         return [
@@ -32,7 +40,7 @@ def verify(answer: Mapping[str, Any], index: Index) -> list[Proof]:
         raise BadInput("not an Answer: give the JSON that `rag ask --json` prints") from None
 
 
-def _state(index: Index, document_id: str, start: int, end: int, quote: str) -> State:
+def _state(index: Documents, document_id: str, start: int, end: int, quote: str) -> State:
     try:
         text = index.document(document_id).text
     except NotFound:
