@@ -24,8 +24,9 @@ sample: setup
 chat: sample
 	RAG_EXAMPLES="$(EXAMPLES)" $(BIN)/rag serve --index index/sample
 
+# Fast by default; in CI the slow ones too.
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest $(if $(CI),-m "slow or not slow")
 
 # The reporting half of the sample questions, against the figures of the last release.
 gate: sample

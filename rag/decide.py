@@ -128,7 +128,6 @@ def _of_hit(hit: Hit, reading: Reading) -> list[Candidate]:
             **reading.features,
             "span": span.score - reading.no_answer_score,
             "dense": hit.dense or 0.0,
-            "found_by_words": float(hit.lexical is not None),
             "fused": hit.fused,
         }
         made[run[0].start, run[-1].end] = Candidate(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rag.errors import NotFound
 from rag.index import Index
-from rag.store import DocumentInfo
+from rag.rows import DocumentInfo
 from rag.types import Document, Filters
 
 

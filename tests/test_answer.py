@@ -113,12 +113,12 @@ def test_offsets_hold_for_any_document_through_json(tmp_path_factory, texts, que
         assert texts[int(near["document_id"][1:])][near["start"] : near["end"]] == near["text"]
 
 
-def test_verify_tells_changed_from_gone(answerer):
+def test_verify_tells_moved_from_gone(answerer):
     answer = json.loads(answerer.ask("How many weeks does parental leave last?").to_json())
     answerer.index.put([Document("new.md", "Rewritten. " + LEAVE)])
     answerer.index.remove(["old.md"])
     states = {p.document_id: p.state for p in verify(answer, answerer.index)}
-    assert states == {"new.md": "changed", "old.md": "gone"}
+    assert states == {"new.md": "moved", "old.md": "gone"}
     with pytest.raises(BadInput, match="rag ask --json"):
         verify({"no": "answer"}, answerer.index)
 

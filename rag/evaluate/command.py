@@ -141,6 +141,8 @@ def _calibrate(args: argparse.Namespace) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     fitted = calibrate.fit_best(features, right, args.max_wrong)
+    if not args.out and "://" in settings.index:
+        raise BadInput("an index on a server has no folder for the calibration; give --out FILE")
     out = Path(args.out) if args.out else Path(settings.index, calibrate.FILE)
     note = f"{len(features)} questions of {path.name}, at most {args.max_wrong:.0%} wrong among the answered"
     calibrate.save(out, engine.reader.name, name, fitted, note)
