@@ -79,7 +79,7 @@ def test_what_cannot_be_done_is_a_problem(client: TestClient) -> None:
         (client.get("/v1/sources", params={"document": MEMO.id, "start": 5, "end": 99_999}), 400, "bad_input"),
         (client.get("/v1/nothing"), 404, "http"),
         (client.get("/v1/ask"), 405, "http"),
-        (client.post("/v1/verify", json={"citations": 7}), 400, "bad_input"),
+        (client.post("/v1/verify", json={"citations": 7}), 422, "bad_input"),
     ):
         assert (response.status_code, response.json()["code"]) == (status, code), response.text
         assert response.headers["content-type"] == "application/problem+json"
@@ -124,6 +124,22 @@ def test_hits_and_proofs(client: TestClient, answerer: FakeAnswerer) -> None:
     del answerer.index.held[MEMO.id]
     states = [proof["state"] for proof in client.post("/v1/verify", json=answer).json()["proofs"]]
     assert states == ["exact", "gone"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"document_id": "\ud800"}, {"document_id": ["a"]}, {"document_id": None}, {"quote": "\ud800"}, {"n": [1]},
+        {"start": float("nan")}, {"start": float("inf")}, {"start": "x"}, {"start": -1}, {"end": 10**40},
+    ],
+)  # fmt: skip
+def test_a_citation_of_no_shape_is_a_problem_not_a_failure(client: TestClient, wrong: dict[str, object]) -> None:
+    cited = {"n": 1, "document_id": MEMO.id, "start": 0, "end": 2, "quote": MEMO.text[:2]}
+    headers = {"content-type": "application/json"}
+    right = client.post("/v1/verify", content=json.dumps({"citations": [cited]}), headers=headers)
+    assert right.json()["proofs"][0]["state"] == "exact"
+    found = client.post("/v1/verify", content=json.dumps({"citations": [{**cited, **wrong}]}), headers=headers)
+    assert (found.status_code, found.json()["code"]) == (422, "bad_input")
 
 
 def test_the_openapi_describes_every_route_and_its_problems(client: TestClient) -> None:

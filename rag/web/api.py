@@ -77,6 +77,25 @@ class Sought(Strict):
     filters: Limits = Field(default_factory=Limits)
 
 
+class Cited(BaseModel):
+    """What a proof needs of a citation; the other members of an Answer are not looked at."""
+
+    n: int = Field(ge=0, le=1_000_000)
+    document_id: str = Field(max_length=4_096)
+    start: int = Field(ge=0, le=2**53)
+    end: int = Field(ge=0, le=2**53)
+    quote: str = Field(max_length=10_000)
+    prefix: str = Field(default="", max_length=200)
+    suffix: str = Field(default="", max_length=200)
+    revision: str | None = Field(default=None, max_length=200)
+
+
+class Saved(BaseModel):
+    """A saved Answer."""
+
+    citations: list[Cited] = Field(max_length=100)
+
+
 class AnswerJson(BaseModel):
     """The Answer, as `rag ask --json` prints it. Offsets are half-open ranges of Unicode code points."""
 
@@ -282,9 +301,9 @@ def create_api(answerer: Answerer, settings: Settings) -> FastAPI:
         return JSONResponse(body, headers=NO_STORE)
 
     @api.post("/verify", response_model=ProofsJson)
-    def proofs(answer: dict[str, Any], who: Asker) -> dict[str, list[Proof]]:
+    def proofs(answer: Saved, who: Asker) -> dict[str, list[Proof]]:
         """Prove the citations of an Answer again; a document that the asker may not read is `gone`."""
-        return {"proofs": verify(answer, Readable(answerer.index, who.groups))}
+        return {"proofs": verify(answer.model_dump(), Readable(answerer.index, who.groups))}
 
     return api
 
