@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH := $(shell sed -n 's/^ *"\(torch[^"]*\)",/\1/p' pyproject.toml)
 
-EXAMPLES := How many days of leave can I carry over?,When is the first ferry to Orrin on a Sunday?,Who names the crane at the slipway?
+EXAMPLES := How many days of leave can I carry over?,What exactly counts as a closed sailing?,On which day of the month do wages arrive?
 
 .PHONY: setup chat sample test check gate clean
 .DEFAULT_GOAL := setup

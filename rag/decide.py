@@ -21,7 +21,7 @@ CITATIONS = 3  # the most that one Answer shows
 RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability
 RELEVANT = 0.35  # below this relevance of the best passage, silence is `no_passage`
 SAME_SUBJECT = 0.5  # share of a quote's words that another one must have for their numbers to disagree
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
