@@ -118,6 +118,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--port", type=int)
     made.add_argument("--network", action="store_true", help="allow an address that others can reach (no login)")
 
+    made = command("keys", keys, "API keys of the web app")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    new = actions.add_parser("add", help="make a key; its secret is printed once")
+    new.add_argument("name", metavar="NAME", help="who or what uses it")
+    new.add_argument("--scope", action="append", choices=("ask", "admin", "metrics"), help="default: ask; repeatable")
+    new.add_argument("--group", action="append", default=[], metavar="G", help="a group it reads as; repeatable")
+    new.add_argument("--all-documents", action="store_true", help="it reads every document, whatever its groups")
+    new.add_argument("--days", type=int, metavar="N", help="it expires after N days")
+    actions.add_parser("list", help="every key, without its secret")
+    actions.add_parser("revoke", help="end a key now").add_argument("key", metavar="ID")
+
     made = command("models", models, "models on this machine", index=False)
     made.add_argument("action", choices=("list", "prepare", "pull"))
     made.add_argument("name", nargs="?", metavar="NAME")
@@ -343,6 +354,29 @@ def serve(args: argparse.Namespace) -> int:
 
     chosen = settings(args)
     portal.serve(Answerer.open(chosen.index, chosen), chosen, network=args.network)
+    return DONE
+
+
+def keys(args: argparse.Namespace) -> int:
+    """`rag keys add|list|revoke`"""
+    from rag.keys import Keys, file_of
+
+    held = Keys(file_of(settings(args)))
+    if args.action == "add":
+        if args.group and args.all_documents:
+            raise BadInput("give --group or --all-documents, not both")
+        groups = None if args.all_documents else args.group
+        key, secret = held.add(args.name, args.scope or ("ask",), groups, args.days)
+        print(f"key {key.id} for {key.name}; its secret is shown this once:", file=sys.stderr)
+        print(secret)
+    elif args.action == "revoke":
+        held.revoke(args.key)
+        print(f"{args.key} revoked")
+    else:
+        for key in held.all():
+            state = "revoked" if key.revoked else "valid" if key.valid() else "expired"
+            groups = "every document" if key.groups is None else f"groups {', '.join(key.groups) or 'none'}"
+            print(f"{key.id}  {state:<8}{key.name}  {'+'.join(key.scopes)}; {groups}; until {key.expires or 'revoked'}")
     return DONE
 
 

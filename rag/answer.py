@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ MAX_QUESTION = 2_000  # characters
 NEAREST = 3
 
 Look = tuple[Sequence[Hit], Sequence[Reading], Sequence[decide.Candidate]]
+
+Progress = Callable[[str, float], None]  # a stage and its milliseconds
 
 
 class Answerer:
@@ -47,9 +49,13 @@ class Answerer:
         question: str,
         history: Sequence[str | Mapping[str, str] | Turn] = (),
         filters: Filters = Filters(),  # noqa: B008 (frozen)
+        progress: Progress | None = None,
     ) -> Answer:
-        """Answer with quotes, or be silent and say why. Raises BadInput for a question that is none."""
-        clock = Clock()
+        """Answer with quotes, or be silent and say why; `progress` hears of each stage when it is done.
+
+        Raises BadInput for a question that is none.
+        """
+        clock = Clock(progress)
         query = self.spelled(standalone(checked(question), turns(history)), filters)
         hits, readings, proposed = self.look(query, filters, clock)
         ranked = decide.rank(proposed, self.calibrator)
@@ -128,7 +134,8 @@ class Answerer:
 class Clock:
     """Milliseconds of each stage and in all."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress
         self._began = self._last = time.perf_counter()
         self._laps: dict[str, float] = {}
 
@@ -137,6 +144,8 @@ class Clock:
         now = time.perf_counter()
         self._laps[stage] = round((now - self._last) * 1000, 2)
         self._last = now
+        if self._progress:
+            self._progress(stage, self._laps[stage])
 
     def laps(self) -> dict[str, float]:
         """All stages and "total"."""

@@ -31,6 +31,22 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+    login: tuple[str, ...] = ()  # "keys" (rag keys) and "header" (a signed token); (): anyone who reaches the port
+    keys: str = ""  # the file of API keys; "": keys.sqlite in the index folder
+    identity_header: str = "authorization"  # where the reverse proxy puts the signed token (JWT)
+    identity_key: str = ""  # who signs it: a PEM public key, a JWKS file or a JWKS https:// address
+    identity_algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    identity_audience: str = ""
+    identity_issuer: str = ""  # "": any, as the key decides
+    identity_user: str = "sub"  # the claim that names the user
+    identity_groups: str = "groups"  # the claim that lists the user's groups
+    admin_groups: tuple[str, ...] = ()  # groups whose members may remove documents and read the metrics
+    portal_origins: tuple[str, ...] = ()  # https://… pages that may frame the chat and call the API
+    requests_per_minute: int = 600  # of one identity; 0: no limit
+    at_once: int = 4  # API questions that are answered at the same time
+    waiting: int = 64  # API questions that may wait; more are turned away with 503
+    hsts: int = 0  # seconds of Strict-Transport-Security; set it (31536000) behind TLS
+    request_log: str = ""  # a file of JSON lines, one a request, without question texts; "": none
     title: str = "Pullquote"
     examples: tuple[str, ...] = ()  # questions that the empty page offers; (): made from the documents' headings
 

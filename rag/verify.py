@@ -5,14 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rag.errors import BadInput, NotFound
-from rag.index import Index
+from rag.types import Document
 
 State = Literal["exact", "moved", "changed", "gone"]
 MARGIN = 200  # code points around the old place that the difference is looked for in, at first
 ALIKE = 0.5  # share of the quote's characters that must be left for it to count as changed, not gone
+
+
+class Documents(Protocol):
+    """Where documents are found: an Index, or what one asker may read of it."""
+
+    def document(self, document_id: str, /) -> Document:
+        """The document. Raises NotFound."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Proof:
     revised: bool = False  # the document is another revision than the one that was cited
 
 
-def verify(answer: Mapping[str, Any], index: Index) -> list[Proof]:
+def verify(answer: Mapping[str, Any], index: Documents) -> list[Proof]:
     """One Proof for each citation of an Answer's JSON. Raises BadInput when it is none."""
     try:
         return [_proof(index, citation) for citation in answer["citations"]]
@@ -43,7 +51,7 @@ def verify(answer: Mapping[str, Any], index: Index) -> list[Proof]:
         raise BadInput("not an Answer: give the JSON that `rag ask --json` prints") from None
 
 
-def _proof(index: Index, citation: Mapping[str, Any]) -> Proof:
+def _proof(index: Documents, citation: Mapping[str, Any]) -> Proof:
     n, name, start, end = citation["n"], citation["document_id"], int(citation["start"]), int(citation["end"])
     quote = str(citation["quote"])
     try:
