@@ -36,6 +36,8 @@ DOORS = {
     "selectolax": {"load"},
     "charset_normalizer": {"load"},
     "yaml": {"load"},
+    "pypdfium2": {"load"},
+    "openpyxl": {"load"},
     "huggingface_hub": {"hub"},
     "filelock": {"index"},
     "regex": {"chunk"},
