@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ class SyncReport:
     documents: int = 0
     embedded: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)  # characters that the texts leave out on purpose, by kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,7 @@ class Index:
                 raise BadInput(
                     f"id {document.id!r} is already taken by {owner[0] or 'another source'}; give --id-prefix"
                 )
+        report.left_out.update(loaded.left_out)
         problem = "; ".join(loaded.problems) or None
         if problem:
             report.skipped.append((str(file), problem))

@@ -11,7 +11,7 @@ LEVELS = [
     {"settings"},
     {"load", "chunk", "quote", "terms", "export", "runtime", "store", "vectors", "hub", "batch", "calibrate"},
     {"embed"},
-    {"index"},
+    {"index", "inspect"},
     {"retrieve"},
     {"overlap", "neural", "converse", "verify"},
     {"read", "decide"},
