@@ -10,7 +10,7 @@ LEVELS = [
     {"types", "errors"},
     {"settings"},
     {"load", "chunk", "quote", "terms", "export", "runtime", "store", "vectors", "hub", "batch", "calibrate"},
-    {"embed"},
+    {"embed", "pages"},
     {"index", "inspect"},
     {"retrieve"},
     {"overlap", "neural", "converse", "verify"},

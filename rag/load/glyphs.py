@@ -290,10 +290,21 @@ def _shown(page: Any, box: Box) -> Box:
     return x0, y0, x1, y1
 
 
+def _page(document: pdfium.PdfDocument, index: int) -> Any:
+    try:
+        return document[index]
+    except (pdfium.PdfiumError, IndexError):
+        raise LoadError(f"this file: page {index + 1} cannot be opened; it has {len(document)}") from None
+
+
 def character_boxes(data: bytes, index: int, characters: Sequence[int]) -> list[Box]:
     """The boxes of the given characters of one page, those of one printed line together, as the page is shown."""
     made: list[Box] = []
-    with opened(data, "this file") as document, closing(document[index]) as page, closing(page.get_textpage()) as text:
+    with (
+        opened(data, "this file") as document,
+        closing(_page(document, index)) as page,
+        closing(page.get_textpage()) as text,
+    ):
         edges = [ctypes.c_double() for _ in range(4)]
         for character in characters:
             raw.FPDFText_GetCharBox(text.raw, character, edges[0], edges[2], edges[1], edges[3])
@@ -310,7 +321,7 @@ def image(data: bytes, index: int, scale: float) -> bytes:
     """One page as a PNG of `scale` pixels a point."""
     with (
         opened(data, "this file") as document,
-        closing(document[index]) as page,
+        closing(_page(document, index)) as page,
         closing(page.render(scale=scale, rev_byteorder=True)) as bitmap,
     ):
         channels, stride = bitmap.n_channels, bitmap.stride

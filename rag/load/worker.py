@@ -8,12 +8,14 @@ raw bytes for the file), so that nothing a parser was made to send is executed h
 from __future__ import annotations
 
 import atexit
+import base64
 import json
 import os
 import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,7 +44,7 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         )
 
-    def ask(self, file: File, seconds: float) -> dict[str, Any] | None:
+    def ask(self, task: str, file: File, options: dict[str, Any], seconds: float) -> dict[str, Any] | None:
         """Its reply; None when it ended, or was ended after `seconds`, without one."""
         assert self.process.stdin
         assert self.process.stdout
@@ -50,7 +52,8 @@ class _Worker:
         watch.daemon = True
         watch.start()
         try:
-            head = {"id": file.id, "source": file.source, "collection": file.collection}
+            named = {"id": file.id, "source": file.source, "collection": file.collection}
+            head = {"task": task, "file": named, "options": options}
             _send(self.process.stdin, json.dumps(head).encode(), file.data)
             return dict(json.loads(_receive(self.process.stdout)))
         except (OSError, EOFError, ValueError):
@@ -74,6 +77,15 @@ _places = threading.BoundedSemaphore(_WORKERS)
 
 def read(file: File, *, seconds: float = SECONDS, memory: int = MEMORY) -> Loaded:
     """`dispatch.read` in a worker. Raises its LoadError, or one that says which limit the file broke."""
+    reply = call("load", file, seconds=seconds, memory=memory)
+    documents = tuple(_document(row) for row in reply["documents"])
+    return Loaded(documents, tuple(reply["problems"]), reply["left_out"])
+
+
+def call(
+    task: str, file: File, *, seconds: float = SECONDS, memory: int = MEMORY, **options: int | float
+) -> dict[str, Any]:
+    """The reply of a worker to one of `_TASKS`. Raises LoadError as `read` does."""
     with _places:
         try:
             worker = _idle.pop() if memory == MEMORY else _Worker(memory)
@@ -82,7 +94,7 @@ def read(file: File, *, seconds: float = SECONDS, memory: int = MEMORY) -> Loade
         if worker.process.poll() is not None:  # ended while it was idle
             worker.end()
             worker = _Worker(memory)
-        reply = worker.ask(file, seconds)
+        reply = worker.ask(task, file, options, seconds)
         if reply is None:
             raise LoadError(f"{file.id}: {_reason(worker, seconds)}; the file is left out")
         if reply.get("spent") or memory != MEMORY:
@@ -91,8 +103,7 @@ def read(file: File, *, seconds: float = SECONDS, memory: int = MEMORY) -> Loade
             _idle.append(worker)
     if "error" in reply:
         raise LoadError(reply["error"])
-    documents = tuple(_document(row) for row in reply["documents"])
-    return Loaded(documents, tuple(reply["problems"]), reply["left_out"])
+    return reply
 
 
 def _reason(worker: _Worker, seconds: float) -> str:
@@ -159,23 +170,42 @@ def main(memory: int) -> None:
             data = _receive(sys.stdin.buffer)
         except EOFError:
             return
-        _send(replies, json.dumps(_reply(File(data, **head))).encode())
+        _send(replies, json.dumps(_reply(head["task"], File(data, **head["file"]), head["options"])).encode())
 
 
-def _reply(file: File) -> dict[str, Any]:
-    from rag.load import dispatch
-
+def _reply(task: str, file: File, options: dict[str, Any]) -> dict[str, Any]:
     try:
-        loaded = dispatch.read(file)
-        return {
-            "documents": [_row(document) for document in loaded.documents],
-            "problems": loaded.problems,
-            "left_out": dict(loaded.left_out),
-        }
+        return _TASKS[task](file, **options)
     except LoadError as error:
         return {"error": str(error)}
     except MemoryError:
         return {"error": f"{file.id}: reading it needs more memory than is allowed; split it", "spent": True}
+
+
+def _load(file: File) -> dict[str, Any]:
+    from rag.load import dispatch
+
+    loaded = dispatch.read(file)
+    return {
+        "documents": [_row(document) for document in loaded.documents],
+        "problems": loaded.problems,
+        "left_out": dict(loaded.left_out),
+    }
+
+
+def _boxes(file: File, page: int, start: int, end: int) -> dict[str, Any]:
+    from rag.load import pdf
+
+    return {"boxes": pdf.boxes(file.data, page, start, end)}
+
+
+def _image(file: File, page: int, scale: float) -> dict[str, Any]:
+    from rag.load import glyphs
+
+    return {"png": base64.b64encode(glyphs.image(file.data, page - 1, scale)).decode()}
+
+
+_TASKS: dict[str, Callable[..., dict[str, Any]]] = {"load": _load, "boxes": _boxes, "image": _image}
 
 
 def _row(document: Document) -> dict[str, Any]:
