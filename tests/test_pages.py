@@ -44,6 +44,7 @@ def test_the_picture_is_a_png_of_the_whole_page() -> None:
     assert 0 < sum(byte < 64 for byte in pixels) < len(pixels) / 10  # mostly paper, with some ink
 
 
-def test_a_page_that_is_not_there_is_a_line() -> None:
-    with pytest.raises(LoadError, match="page 9 cannot be opened"):
-        page_image(pdf(paged(1)), 9)
+@pytest.mark.parametrize("page", [0, 9])
+def test_a_page_that_is_not_there_is_a_line(page: int) -> None:
+    with pytest.raises(LoadError, match=f"page {page} cannot be opened"):
+        page_image(pdf(paged(1)), page)

@@ -292,7 +292,7 @@ def _shown(page: Any, box: Box) -> Box:
 
 def _page(document: pdfium.PdfDocument, index: int) -> Any:
     try:
-        return document[index]
+        return document[index if index >= 0 else len(document)]  # a page before the first is none
     except (pdfium.PdfiumError, IndexError):
         raise LoadError(f"this file: page {index + 1} cannot be opened; it has {len(document)}") from None
 
