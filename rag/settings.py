@@ -24,7 +24,7 @@ class Settings:
     cache: str = ""  # "": the user's cache folder
     data: str = ""  # a folder in the layout that `rag evaluate` and `rag train` read
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    reader: str = "overlap"  # "shipped", "overlap" or a reader folder
+    reader: str = "shipped"  # "shipped", "overlap", a reader folder or a pulled model
     threshold: float | None = None  # None: the calibrated one
     read_passages: int = 10
     threads: int = 0  # 0: every core
