@@ -73,6 +73,13 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--id-prefix", metavar="P", help="written before every document id")
     add.add_argument("--prune", action="store_true", help="remove documents even when most of them vanished")
 
+    made = command(
+        "inspect", inspect, "what becomes of a file: its text, structure, and what was left out", index=False
+    )
+    made.add_argument("file", metavar="FILE")
+    made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--text", action="store_true", help="print the canonical text as well")
+
     for name, run, help in (
         ("ask", ask, "answer a question with quotes"),
         ("search", search, "the passages nearest to a question"),
@@ -171,11 +178,27 @@ def index(args: argparse.Namespace) -> int:
             f"{path}: {report.added} added, {report.updated} updated, {report.removed} removed, "
             f"{report.unchanged} unchanged, {len(report.skipped)} skipped; {report.embedded} passages embedded"
         )
+        if report.left_out:
+            kinds = ", ".join(f"{kind} {count}" for kind, count in report.left_out.most_common())
+            print(f"{path}: characters left out on purpose: {kinds} (see `rag inspect FILE`)")
     documents, passages = opened.store.count()
     print(f"index {opened.store.name}: {documents} documents, {passages} passages")
     if len(failures) == len(args.paths) or (skipped and not documents):
         return FAILED
     return PARTLY if failures or skipped else DONE
+
+
+def inspect(args: argparse.Namespace) -> int:
+    """`rag inspect FILE`"""
+    from rag.embed import open_encoder
+    from rag.inspect import inspect as report
+
+    found = report(args.file, open_encoder(settings(args)).count)
+    if args.json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        print("\n".join(found.lines(text=args.text)))
+    return PARTLY if found.problems else DONE
 
 
 def ask(args: argparse.Namespace) -> int:

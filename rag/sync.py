@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ class SyncReport:
     documents: int = 0
     embedded: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)  # characters that the texts leave out on purpose, by kind
 
 
 @dataclass(slots=True)
@@ -223,6 +225,7 @@ class _Root:
                 raise BadInput(
                     f"id {document.id!r} is already taken by {owner[0] or 'another source'}; give --id-prefix"
                 )
+        report.left_out.update(loaded.left_out)
         problem = "; ".join(loaded.problems) or None
         if problem:
             report.skipped.append((str(file), problem))
