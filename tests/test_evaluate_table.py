@@ -204,8 +204,7 @@ def test_the_curves_of_runs_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["curve", f"<first> & best={tmp_path / 'a'}", str(tmp_path / "b"), "--output", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}: <first> & best, b\n"
     svg = ElementTree.fromstring(out.read_text("utf-8"))
-    said = " ".join(text.text or "" for text in svg.iter("{http://www.w3.org/2000/svg}text"))
-    assert "<first> & best (25.0% wrong of 100%)" in said
+    assert "<first> & best: 25.0 % wrong when 100 % are answered" in "".join(svg.itertext())
     lines = [line.get("points", "") for line in svg.iter("{http://www.w3.org/2000/svg}polyline")]
     assert [len(line.split()) for line in lines] == [4, 4]
     (tmp_path / "c").mkdir()

@@ -11,7 +11,8 @@ from rag.errors import BadInput, NotFound
 from rag.evaluate.runner import SUMMARY
 
 Curve = Sequence[tuple[float, float]]  # (share answered, share wrong among those), surest first
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 58, 24, 20, 52
+WIDTH, PLOT, LEFT, RIGHT, BOTTOM, LINE = 720, 320, 58, 24, 52, 20
+NOISE = 0.01  # of the questions: among fewer, one wrong answer makes a peak
 _COLOURS = (("#2a5fb0", "#86b0f2"), ("#b3392b", "#f0897c"), ("#21794b", "#6cc494"), ("#8a6100", "#e0b64d"))
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#66635c}.line{fill:none;stroke-width:2.2;stroke-linejoin:round}"
@@ -39,44 +40,47 @@ def curves_of(folders: Sequence[str]) -> dict[str, Curve]:
             raise BadInput(f"{file}: not the summary of a run") from None
         if not points:
             raise BadInput(f"{file}: the run answered nothing, or had no confidences, so there is no curve")
-        found[name or Path(folder).name] = [(point["coverage"], point["risk"]) for point in points]
+        curve = [(point["coverage"], point["risk"]) for point in points]
+        found[name or Path(folder).name] = [point for point in curve if point[0] >= NOISE] or curve
     return found
 
 
 def picture(curves: Mapping[str, Curve]) -> str:
-    """The SVG: share wrong against share answered, one line a curve, named in the order of their ends."""
+    """The SVG: share wrong against share answered, one line a curve, their names above."""
     most = max(risk for curve in curves.values() for _, risk in curve)
     step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.25) if s * 5 >= most or s == 0.25)
     top = step * max(1, -int(-most // step))
+    head = LINE * (len(curves) + 2)  # where the plot begins
+    foot, height = head + PLOT, head + PLOT + BOTTOM
 
     def x(coverage: float) -> float:
         return round(LEFT + coverage * (WIDTH - LEFT - RIGHT), 1)
 
     def y(risk: float) -> float:
-        return round(HEIGHT - BOTTOM - risk / top * (HEIGHT - TOP - BOTTOM), 1)
+        return round(foot - risk / top * PLOT, 1)
 
-    parts = [f'<rect class="page" width="{WIDTH}" height="{HEIGHT}" rx="8"/>']
+    parts = [f'<rect class="page" width="{WIDTH}" height="{height}" rx="8"/>']
     for i in range(round(top / step) + 1):
         at, kind = y(i * step), "grid" if i else "axis"
         parts.append(f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{at + 4}" text-anchor="end">{100 * i * step:.0f} %</text>')
     parts += [
-        f'<text x="{x(share)}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{share:.0%}</text>'
+        f'<text x="{x(share)}" y="{foot + 20}" text-anchor="middle">{100 * share:.0f} %</text>'
         for share in (0, 0.25, 0.5, 0.75, 1)
     ]
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 10}" text-anchor="middle">questions answered, surest first</text>')
-    parts.append(f'<text x="{LEFT}" y="{TOP - 6}">wrong among the answered</text>')
+    parts.append(f'<text x="{middle}" y="{height - 10}" text-anchor="middle">questions answered, surest first</text>')
+    parts.append(f'<text x="{LEFT}" y="{head - 10}">wrong among the answered</text>')
     for i, (name, curve) in enumerate(curves.items()):
         points = " ".join(f"{x(coverage)},{y(risk)}" for coverage, risk in curve)
         parts.append(f'<polyline class="line c{i}" points="{points}"/>')
-        at = HEIGHT - BOTTOM - 14 - 20 * (len(curves) - 1 - i)
-        end = f"{curve[-1][1]:.1%} wrong of {curve[-1][0]:.0%}"
-        parts.append(f'<line class="line c{i}" x1="{WIDTH - 300}" x2="{WIDTH - 276}" y1="{at - 4}" y2="{at - 4}"/>')
-        parts.append(f'<text class="name" x="{WIDTH - 268}" y="{at}">{escape(name)} ({end})</text>')
+        at = LINE * (i + 1)
+        end = f"{100 * curve[-1][1]:.1f} % wrong when {100 * curve[-1][0]:.0f} % are answered"
+        parts.append(f'<line class="line c{i}" x1="{LEFT}" x2="{LEFT + 24}" y1="{at - 4}" y2="{at - 4}"/>')
+        parts.append(f'<text x="{LEFT + 34}" y="{at}"><tspan class="name">{escape(name)}</tspan>: {end}</text>')
     light, dark = ("".join(f".c{i}{{stroke:{pair[k]}}}" for i, pair in enumerate(_COLOURS)) for k in (0, 1))
     style = f"{_STYLE}{light}@media(prefers-color-scheme:dark){{{_DARK}{dark}}}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"'
         f' aria-label="Risk against coverage"><style>{style}</style>{"".join(parts)}</svg>\n'
     )
