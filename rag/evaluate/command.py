@@ -1,4 +1,4 @@
-"""`rag evaluate run | compare | gate | calibrate | draft`: tables on stdout, exit codes of the contracts."""
+"""`rag evaluate run | compare | gate | calibrate | table | draft`: tables on stdout, exit codes of the contracts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from rag.errors import BadInput
 from rag.settings import Settings
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def grammar() -> argparse.ArgumentParser:
     """The commands and their options. `--index` is None unless it was given."""
+    parser = argparse.ArgumentParser(prog="rag evaluate", description="How good the answers are.")
     commands = parser.add_subparsers(
-        dest="evaluation", required=True, metavar="run | compare | gate | calibrate | draft"
+        dest="evaluation", required=True, metavar="run | compare | gate | calibrate | table | draft"
     )
 
     run = commands.add_parser("run", help="ask a file of questions and measure the answers")
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--mode", choices=("end-to-end", "retrieval", "reader"), help="default: what suits the file")
     run.add_argument("--open", action="store_true", help="index the file's own passages and answer over all of them")
     run.add_argument("--retrieval", choices=("dense", "lexical", "fused", "reranked"), help="how passages are found")
+    run.add_argument("--reread", type=_positive, help="reranked: the reader judges so many, the others follow as fused")
     run.add_argument("--top", type=_positive, help="passages looked at (10; 100 for a BEIR folder)")
     run.add_argument("--several", action="store_true", help="the gold spans of a row are parts of one answer")
     run.add_argument("--limit", type=_positive, help="only the first N rows")
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--typos", action="store_true", help="with one typing error in each content word of a question")
     run.add_argument("--threshold", type=float, help="answer from this probability on, in place of the calibrated one")
     run.add_argument("--model", help="the embedding model, as in `rag index`")
+    run.add_argument("--reader", help="shipped, overlap, a reader folder or a pulled model")
     run.add_argument("--seed", type=int, default=0, help="of sample, typos and bootstrap (0)")
     run.add_argument("--strict", action="store_true", help="exit code 1 when a row could not be used")
 
@@ -60,6 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fit.add_argument("--limit", type=_positive, help="only the first N rows")
     fit.add_argument("--model", help="the embedding model, as in `rag index`")
 
+    table = commands.add_parser("table", help="run the standard sets and write their figures as one Markdown table")
+    table.add_argument("--data", help="folder with eval/ and retrieval/ (default: RAG_DATA)")
+    table.add_argument("--out", required=True, help="folder of the runs, taken up where it stopped, and of table.md")
+    table.add_argument("--reader", action="append", help="repeatable; default: overlap, and the one of the settings")
+    table.add_argument("--only", action="append", default=[], metavar="NAME", help="only runs with NAME in their name")
+    table.add_argument("--sample", type=_positive, help="at most N questions of every set (default: see the table)")
+    table.add_argument("--model", help="the embedding model, as in `rag index`")
+    table.add_argument("--seed", type=int, default=0, help="of sample, typos and bootstrap (0)")
+
     draft = commands.add_parser(
         "draft", help="make questions by rules, for a person to check, and name unreached pages"
     )
@@ -67,16 +79,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     draft.add_argument("--output", required=True, help="JSONL file of questions to write")
     draft.add_argument("--most", type=_positive, default=12, help="questions a document (12)")
     draft.add_argument("--model", help="the embedding model, as in `rag index`")
+    return parser
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `rag evaluate` with these arguments; the exit code. Raises RagError when nothing could be done."""
-    parser = argparse.ArgumentParser(prog="rag evaluate", description="How good the answers are.")
-    add_arguments(parser)
-    args = parser.parse_args(argv)
-    code: int = {"run": _run, "compare": _compare, "gate": _gate, "calibrate": _calibrate, "draft": _draft}[
-        args.evaluation
-    ](args)
+    args = grammar().parse_args(argv)
+    code: int = {
+        "run": _run, "compare": _compare, "gate": _gate, "calibrate": _calibrate, "table": _table, "draft": _draft
+    }[args.evaluation](args)  # fmt: skip
     return code
 
 
@@ -85,12 +96,12 @@ def _run(args: argparse.Namespace) -> int:
     from rag.evaluate.runner import run
     from rag.evaluate.summary import summary_table
 
-    settings = Settings.load({key: getattr(args, key) for key in ("index", "model", "threshold")})
+    settings = Settings.load({key: getattr(args, key) for key in ("index", "model", "reader", "threshold")})
     kind = kind_of(Path(args.questions))
     engine: Any = None
     with ExitStack() as stack:
         build = _builder(stack, settings)
-        if kind in ("spans", "squad", "sentences") and not args.open:
+        if (kind in ("spans", "squad") and not args.open) or (kind == "sentences" and not args.retrieval):
             from rag.read import PassageReader
 
             engine = PassageReader.open(settings)
@@ -99,7 +110,7 @@ def _run(args: argparse.Namespace) -> int:
         summary = run(
             args.questions, engine, out=args.out, mode=args.mode, open_=args.open, limit=args.limit, sample=args.sample,
             progress=_watch, retrieval=args.retrieval, top=args.top, seed=args.seed, several=args.several,
-            typos=args.typos, build_index=build,
+            typos=args.typos, reread=args.reread, build_index=build,
         )  # fmt: skip
     print(summary_table(summary))
     for problem in summary.problems:
@@ -200,6 +211,22 @@ def _gate(args: argparse.Namespace) -> int:
     if fell:
         print(f"fell beyond the margin: {', '.join(fell)}", file=sys.stderr)
     return 1 if fell else 0
+
+
+def _table(args: argparse.Namespace) -> int:
+    from rag.evaluate.tables import write_tables
+
+    settings = Settings.load({"model": args.model, "data": args.data})
+    if not settings.data:
+        raise BadInput("say where the sets are: --data DIR or RAG_DATA")
+    readers = tuple(dict.fromkeys(args.reader or ("overlap", settings.reader)))
+    page, missing = write_tables(
+        settings, Path(args.out), readers, only=args.only, sample=args.sample, seed=args.seed, progress=_watch
+    )
+    print(page, end="")
+    for name in missing:
+        print(f"skipped {name}: no such set in {settings.data}", file=sys.stderr)
+    return 3 if missing else 0
 
 
 def _draft(args: argparse.Namespace) -> int:

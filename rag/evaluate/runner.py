@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from rag.errors import BadInput, RagError
 from rag.evaluate import summary as sums
-from rag.evaluate.ask import Asked, Mode, Retrieval, Scorer, asker
+from rag.evaluate.ask import Asked, Mode, Retrieval, Scorer, asker, by_search
 from rag.evaluate.datasets import Kind, Problem, Question, kind_of, read_passages, read_questions
 from rag.evaluate.names import METRICS
 from rag.evaluate.score import FAILURES
@@ -38,12 +38,15 @@ def run(
     questions: str | Path, engine: Any = None, *, out: str | Path | None = None, mode: Mode | None = None,
     open_: bool = False, strict: bool = False, limit: int | None = None, sample: int | None = None,
     progress: Watch | None = None, retrieval: Retrieval | None = None, top: int | None = None, seed: int = 0,
-    several: bool = False, typos: bool = False, build_index: Build | None = None, scorer: Scorer | None = None,
+    several: bool = False, typos: bool = False, reread: int | None = None, build_index: Build | None = None,
+    scorer: Scorer | None = None,
 ) -> Summary:  # fmt: skip
     """Evaluate `engine` (an Answerer) on a file of questions, and write results, summary and report to folder `out`.
 
-    mode: None takes what suits the format. open_: index the passages of a file of spans and answer over all of them,
-    with `build_index(documents) → Answerer`; a BEIR folder is indexed the same way unless an engine is given.
+    mode: None takes what suits the format. open_: answer over all passages of a file of spans at once.
+    build_index(documents) → Answerer: indexes the passages of such a file, of a BEIR folder, or the candidate sentences
+    that `retrieval` is to rank; an engine that is given has them already.
+    reread: with retrieval "reranked" the reader judges so many hits, and the others follow in fused order.
     several: gold spans are parts of one answer. scorer: scores candidate sentences in place of the reader.
     sample: so many questions, drawn at random with `seed`. typos: with one typing error in each content word.
     Raises BadInput or NotFound when nothing can be evaluated, and with `strict`, at the end, when a row was skipped.
@@ -51,7 +54,10 @@ def run(
     path = Path(questions)
     kind = kind_of(path)
     chosen = _mode(path, kind, mode, open_)
-    if open_ or (kind == "beir" and engine is None):
+    if kind == "sentences" and retrieval == "reranked":
+        raise BadInput(f"{path}: the reader ranks candidate sentences when --retrieval is left out")
+    searched = retrieval if kind == "sentences" else None
+    if engine is None and (open_ or kind == "beir" or (searched and scorer is None)):
         if build_index is None:
             raise BadInput(f"{path}: give build_index to search its passages")
         engine = build_index(read_passages(path, kind))
@@ -61,7 +67,9 @@ def run(
         retrieval, top = retrieval or "reranked", top or (100 if kind == "beir" else 10)
     else:
         retrieval, top = retrieval or "fused", top or READ
-    ask = asker(engine, chosen, kind, retrieval, top, several, scorer)
+    if searched and scorer is None:
+        scorer = by_search(engine, searched)
+    ask = asker(engine, chosen, kind, retrieval, top, several, scorer, reread)
     found = Collector(seed)
     total = sum(1 for _ in islice(read_questions(path, kind), limit)) if progress or sample else 0
     source: Iterable[Any] = islice(read_questions(path, kind), limit)
@@ -85,7 +93,7 @@ def run(
             raise BadInput(
                 f"{path}: no question in it could be evaluated{f'; {found.problems[0]}' if found.problems else ''}"
             )
-    searched = retrieval if chosen in ("retrieval", "end-to-end") else None
+    searched = retrieval if chosen in ("retrieval", "end-to-end") else searched
     summary = found.summary(str(path), kind, chosen, searched, open_, engine)
     if out is not None:
         _finish(Path(out), summary)
