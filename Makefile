@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH := $(shell sed -n 's/^ *"\(torch[^"]*\)",/\1/p' pyproject.toml)
 
+EXAMPLES := How many days of leave can I carry over?,What exactly counts as a closed sailing?,On which day of the month do wages arrive?
+
 .PHONY: setup chat sample test check gate clean
 .DEFAULT_GOAL := setup
 
@@ -20,10 +22,16 @@ sample: setup
 	test -f index/sample/store.sqlite || $(BIN)/rag index samples/handbook --index index/sample --collection handbook
 
 chat: sample
-	$(BIN)/rag serve --index index/sample
+	RAG_EXAMPLES="$(EXAMPLES)" $(BIN)/rag serve --index index/sample
 
+# Fast by default; in CI the slow ones too.
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest $(if $(CI),-m "slow or not slow")
+
+# The reporting half of the sample questions, against the figures of the last release.
+gate: sample
+	$(BIN)/rag evaluate run samples/questions/report.jsonl --index index/sample --out build/evaluation
+	$(BIN)/rag evaluate gate build/evaluation --baseline samples/baseline.json
 
 check: setup
 	$(BIN)/ruff check .

@@ -6,9 +6,11 @@ Exit: 0 done; 1 nothing could be done (one line says why); 2 wrong usage; 3 done
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help, description=help)
         made.set_defaults(run=run)
         if index:
-            made.add_argument("--index", metavar="DIR", help="the index folder (default: index)")
+            made.add_argument("--index", metavar="DIR", help="the index folder (default: index), or postgresql://…")
             made.add_argument("--model", metavar="NAME", help="the embedding model")
         return made
 
@@ -70,6 +72,13 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--collection", metavar="NAME")
     add.add_argument("--id-prefix", metavar="P", help="written before every document id")
     add.add_argument("--prune", action="store_true", help="remove documents even when most of them vanished")
+
+    made = command(
+        "inspect", inspect, "what becomes of a file: its text, structure, and what was left out", index=False
+    )
+    made.add_argument("file", metavar="FILE")
+    made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--text", action="store_true", help="print the canonical text as well")
 
     for name, run, help in (
         ("ask", ask, "answer a question with quotes"),
@@ -99,12 +108,33 @@ def parser() -> argparse.ArgumentParser:
     command("source", source, "print a document's canonical text").add_argument("document", metavar="DOCUMENT_ID")
     command("status", status, "what is in the index").add_argument("--json", action="store_true")
     command("remove", remove, "remove documents").add_argument("documents", nargs="+", metavar="DOCUMENT")
-    command("verify", verify, "prove the citations of a saved answer").add_argument("answer", metavar="ANSWER.json")
+    command("compact", compact, "leave nothing of removed documents in any file of the index")
+    for name, run, help in (
+        ("export", export, "write the index to one portable file (the backup)"),
+        ("import", import_, "make an index from an exported file"),
+    ):
+        command(name, run, help).add_argument("file", metavar="FILE.zip")
+    made = command("migrate", migrate, "copy the index to another place, such as postgresql://…, without embedding")
+    made.add_argument("target", metavar="DIR|URL")
+    made = command("verify", verify, "prove the citations of a saved answer")
+    made.add_argument("answer", metavar="ANSWER.json")
+    made.add_argument("--json", action="store_true", help="print JSON")
 
     made = command("serve", serve, "the web chat")
     made.add_argument("--host")
     made.add_argument("--port", type=int)
     made.add_argument("--network", action="store_true", help="allow an address that others can reach (no login)")
+
+    made = command("keys", keys, "API keys of the web app")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    new = actions.add_parser("add", help="make a key; its secret is printed once")
+    new.add_argument("name", metavar="NAME", help="who or what uses it")
+    new.add_argument("--scope", action="append", choices=("ask", "admin", "metrics"), help="default: ask; repeatable")
+    new.add_argument("--group", action="append", default=[], metavar="G", help="a group it reads as; repeatable")
+    new.add_argument("--all-documents", action="store_true", help="it reads every document, whatever its groups")
+    new.add_argument("--days", type=int, metavar="N", help="it expires after N days")
+    actions.add_parser("list", help="every key, without its secret")
+    actions.add_parser("revoke", help="end a key now").add_argument("key", metavar="ID")
 
     made = command("models", models, "models on this machine", index=False)
     made.add_argument("action", choices=("list", "prepare", "pull"))
@@ -148,11 +178,27 @@ def index(args: argparse.Namespace) -> int:
             f"{path}: {report.added} added, {report.updated} updated, {report.removed} removed, "
             f"{report.unchanged} unchanged, {len(report.skipped)} skipped; {report.embedded} passages embedded"
         )
+        if report.left_out:
+            kinds = ", ".join(f"{kind} {count}" for kind, count in report.left_out.most_common())
+            print(f"{path}: characters left out on purpose: {kinds} (see `rag inspect FILE`)")
     documents, passages = opened.store.count()
-    print(f"index {chosen.index}: {documents} documents, {passages} passages")
+    print(f"index {opened.store.name}: {documents} documents, {passages} passages")
     if len(failures) == len(args.paths) or (skipped and not documents):
         return FAILED
     return PARTLY if failures or skipped else DONE
+
+
+def inspect(args: argparse.Namespace) -> int:
+    """`rag inspect FILE`"""
+    from rag.embed import open_encoder
+    from rag.inspect import inspect as report
+
+    found = report(args.file, open_encoder(settings(args)).count)
+    if args.json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        print("\n".join(found.lines(text=args.text)))
+    return PARTLY if found.problems else DONE
 
 
 def ask(args: argparse.Namespace) -> int:
@@ -232,12 +278,15 @@ def status(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found, ensure_ascii=False))
         return DONE
-    for key in ("index", "version", "model", "documents", "passages", "bytes", "vectors"):
+    for key in ("index", "version", "format", "model", "documents", "passages", "bytes", "vectors", "search"):
         print(f"{key:<10} {found[key]}")
     for name, documents in found["collections"].items():
         print(f"collection {name}: {documents} documents")
     for root in found["roots"]:
-        print(f"root       {root['path']}")
+        named = f", ids begin with {root['id_prefix']}" if root["id_prefix"] else ""
+        print(f"root       {root['path']} (collection {root['collection']}{named})")
+    for file in found["unfinished"]:
+        print(f"unfinished {file}; run `rag index` again")
     for problem in found["skipped"]:
         print(f"skipped    {problem['file']}: {problem['reason']}")
     return DONE
@@ -259,6 +308,50 @@ def remove(args: argparse.Namespace) -> int:
     return DONE if len(wanted) == len(args.documents) else PARTLY
 
 
+def compact(args: argparse.Namespace) -> int:
+    """`rag compact`"""
+    from rag.index import Index
+
+    chosen = settings(args)
+    opened = Index.open(chosen.index, chosen)
+    before = opened.status()["bytes"]
+    opened.compact()
+    print(f"{before:,} bytes before, {opened.status()['bytes']:,} now; nothing of removed documents is left")
+    return DONE
+
+
+def export(args: argparse.Namespace) -> int:
+    """`rag export FILE.zip`"""
+    from rag import archive
+    from rag.index import Index
+
+    chosen = settings(args)
+    print(f"{args.file}: {archive.export(Index.open(chosen.index, chosen).store, args.file)} documents")
+    return DONE
+
+
+def import_(args: argparse.Namespace) -> int:
+    """`rag import FILE.zip`"""
+    from rag import archive
+
+    folder = settings(args).index
+    if "://" in folder:
+        raise BadInput("import into a folder, then `rag migrate` it to the server")
+    print(f"index {folder}: {archive.import_(args.file, Path(folder))} documents, nothing embedded")
+    return DONE
+
+
+def migrate(args: argparse.Namespace) -> int:
+    """`rag migrate DIR|URL`"""
+    from rag.index import Index
+
+    chosen = settings(args)
+    source = Index.open(chosen.index, chosen)
+    target = Index.open(args.target, chosen, create=True)
+    print(f"{target.store.name}: {source.migrate(target)} documents, nothing embedded; ask it with --index")
+    return DONE
+
+
 def verify(args: argparse.Namespace) -> int:
     """`rag verify ANSWER.json`"""
     from rag.index import Index
@@ -266,8 +359,14 @@ def verify(args: argparse.Namespace) -> int:
 
     chosen = settings(args)
     proofs = prove(_json_file(args.answer), Index.open(chosen.index, chosen))
-    for proof in proofs:
-        print(f"[{proof.n}] {proof.document_id}: {proof.state}")
+    if args.json:
+        print(json.dumps({"citations": [dataclasses.asdict(proof) for proof in proofs]}, ensure_ascii=False))
+    else:
+        for proof in proofs:
+            where = f" [{proof.start}:{proof.end}]" if proof.start is not None else ""
+            print(f"[{proof.n}] {proof.document_id}{where}: {proof.state}")
+            for words in proof.difference:
+                print(f"    {words}")
     return DONE if all(p.state == "exact" for p in proofs) else PARTLY
 
 
@@ -278,6 +377,29 @@ def serve(args: argparse.Namespace) -> int:
 
     chosen = settings(args)
     portal.serve(Answerer.open(chosen.index, chosen), chosen, network=args.network)
+    return DONE
+
+
+def keys(args: argparse.Namespace) -> int:
+    """`rag keys add|list|revoke`"""
+    from rag.keys import Keys, file_of
+
+    held = Keys(file_of(settings(args)))
+    if args.action == "add":
+        if args.group and args.all_documents:
+            raise BadInput("give --group or --all-documents, not both")
+        groups = None if args.all_documents else args.group
+        key, secret = held.add(args.name, args.scope or ("ask",), groups, args.days)
+        print(f"key {key.id} for {key.name}; its secret is shown this once:", file=sys.stderr)
+        print(secret)
+    elif args.action == "revoke":
+        held.revoke(args.key)
+        print(f"{args.key} revoked")
+    else:
+        for key in held.all():
+            state = "revoked" if key.revoked else "valid" if key.valid() else "expired"
+            groups = "every document" if key.groups is None else f"groups {', '.join(key.groups) or 'none'}"
+            print(f"{key.id}  {state:<8}{key.name}  {'+'.join(key.scopes)}; {groups}; until {key.expires or 'revoked'}")
     return DONE
 
 
@@ -388,11 +510,16 @@ class _Bar:
     def __init__(self, path: str) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(desc=str(path), unit="file", file=sys.stderr, disable=not sys.stderr.isatty())
+        self._bar = tqdm(
+            desc=str(path), unit="B", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty(), smoothing=0.05
+        )
+        self._began = time.monotonic()
 
     def show(self, done: int, total: int, passages: int) -> None:
+        """Bytes that are done of those to read (what is unchanged counts in neither), and passages a second."""
         self._bar.total = total
-        self._bar.set_postfix_str(f"{passages} passages embedded", refresh=False)
+        rate = passages / max(time.monotonic() - self._began, 1e-9)
+        self._bar.set_postfix_str(f"{passages} passages embedded, {rate:.0f}/s", refresh=False)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:

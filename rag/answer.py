@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from rag.index import Index
 from rag.read import PassageReader, Reader, open_reader
 from rag.retrieve import Mode, retrieve
 from rag.settings import Settings
+from rag.spell import corrected
 from rag.types import Answer, AnswerItem, Filters, Hit, Nearest, Reading, Reason, Turn, turns
 
 MAX_QUESTION = 2_000  # characters
 NEAREST = 3
 
-Look = tuple[Sequence[Hit], Sequence[Reading]]
+Look = tuple[Sequence[Hit], Sequence[Reading], Sequence[decide.Candidate]]
+
+Progress = Callable[[str, float], None]  # a stage and its milliseconds
 
 
 class Answerer:
@@ -46,12 +49,16 @@ class Answerer:
         question: str,
         history: Sequence[str | Mapping[str, str] | Turn] = (),
         filters: Filters = Filters(),  # noqa: B008 (frozen)
+        progress: Progress | None = None,
     ) -> Answer:
-        """Answer with quotes, or be silent and say why. Raises BadInput for a question that is none."""
-        clock = Clock()
-        query = standalone(checked(question), turns(history))
-        hits, readings = self.look(query, filters, clock)
-        ranked = decide.candidates(hits, readings, self.calibrator)
+        """Answer with quotes, or be silent and say why; `progress` hears of each stage when it is done.
+
+        Raises BadInput for a question that is none.
+        """
+        clock = Clock(progress)
+        query = self.spelled(standalone(checked(question), turns(history)), filters)
+        hits, readings, proposed = self.look(query, filters, clock)
+        ranked = decide.rank(proposed, self.calibrator)
         groups = decide.answers(ranked, self.threshold)
         shown = [candidate for group in groups for candidate in group]
         documents = {c.hit.document_id: self.index.document(c.hit.document_id) for c in shown}
@@ -84,7 +91,7 @@ class Answerer:
         self, question: str, filters: Filters = Filters(), mode: Mode = "reranked", top: int = 10  # noqa: B008
     ) -> list[Hit]:  # fmt: skip
         """The best hits; "reranked" lets the reader judge the fused ones."""
-        query = checked(question)
+        query = self.spelled(checked(question), filters)
         if mode != "reranked":
             return list(retrieve(self.index, query, filters, mode=mode, top=top))
         hits = retrieve(self.index, query, filters, top=max(top, self.settings.read_passages))
@@ -95,15 +102,24 @@ class Answerer:
         """Read one given text, as `rag read` does; offsets count in `context` as given."""
         return self.passages.read(checked(question), context)
 
+    def spelled(self, question: str, filters: Filters) -> str:
+        """The question with typing errors corrected from what the asker may read; a word of one token is a word."""
+        return corrected(
+            question,
+            known=lambda word: self.reader.count([word])[0] == 1,
+            found=lambda word: self.index.frequency(word, filters),
+        )
+
     def look(self, query: str, filters: Filters = Filters(), clock: Clock | None = None) -> Look:  # noqa: B008
-        """What is found for a stand-alone question and what the reader saw in each hit."""
-        hits = retrieve(self.index, query, filters, top=self.settings.read_passages)
-        if clock:
-            clock.lap("retrieve")
+        """What is found for a stand-alone question, what the reader saw in each hit, and what may be quoted."""
+        clock = clock or Clock()
+        vector = self.index.encoder.encode([query])[0]
+        clock.lap("encode")
+        hits = retrieve(self.index, query, filters, top=self.settings.read_passages, vector=vector)
+        clock.lap("retrieve")
         readings = self.reader.read(query, [hit.excerpt for hit in hits])
-        if clock:
-            clock.lap("read")
-        return hits, readings
+        clock.lap("read")
+        return hits, readings, decide.propose(hits, readings, vector, self.index.encoder)
 
     def _why_silent(
         self, hits: Sequence[Hit], readings: Sequence[Reading], ranked: Sequence[decide.Candidate], filters: Filters
@@ -118,7 +134,8 @@ class Answerer:
 class Clock:
     """Milliseconds of each stage and in all."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress
         self._began = self._last = time.perf_counter()
         self._laps: dict[str, float] = {}
 
@@ -127,6 +144,8 @@ class Clock:
         now = time.perf_counter()
         self._laps[stage] = round((now - self._last) * 1000, 2)
         self._last = now
+        if self._progress:
+            self._progress(stage, self._laps[stage])
 
     def laps(self) -> dict[str, float]:
         """All stages and "total"."""

@@ -8,16 +8,20 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from rag.calibrate import Calibrator
+from rag.embed import Encoder
 from rag.quote import quote_run
 from rag.terms import content
 from rag.types import Hit, Reading, Reason
 
+SPANS_A_HIT = 3  # spans of one passage that become candidates
 CITATIONS = 3  # the most that one Answer shows
 RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability
 RELEVANT = 0.35  # below this relevance of the best passage, silence is `no_passage`
 SAME_SUBJECT = 0.5  # share of a quote's words that another one must have for their numbers to disagree
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,9 @@ class Candidate:
     end: int
     partial: bool
     answer: tuple[int, int]
-    probability: float
+    features: Mapping[str, float]  # what the calibrator sees
     no_answer: bool  # the reader itself prefers "no answer" here
+    probability: float = 0.0
 
     @property
     def text(self) -> str:
@@ -43,19 +48,29 @@ class Candidate:
         return self.hit.text[self.start - self.hit.start : self.end - self.hit.start]
 
 
-def features(reading: Reading, hit: Hit | None = None) -> Mapping[str, float]:
-    """What the calibrator sees: the reader's features and, end to end, how the passage was found."""
-    if hit is None:
-        return reading.features
-    return {**reading.features, "dense": hit.dense or 0.0, "found_by_words": float(hit.lexical is not None)}
+def propose(
+    hits: Sequence[Hit], readings: Sequence[Reading], question: np.ndarray, encoder: Encoder
+) -> list[Candidate]:
+    """The quotes of the best spans of each hit, with all that is known of each.
+
+    `question` is the embedding of the question ([d], unit): a quote's likeness to it, bare and below its headings, is
+    what the reader does not see.
+    """
+    made = [c for hit, reading in zip(hits, readings, strict=True) for c in _of_hit(hit, reading)]
+    texts = [c.quote for c in made] + [f"{c.hit.context}\n{c.quote}" for c in made]
+    likeness = (encoder.encode(texts) @ question).reshape(2, len(made)) if made else np.zeros((2, 0))
+    return [
+        dataclasses.replace(c, features={**c.features, "likeness": float(bare), "likeness_in_place": float(placed)})
+        for c, bare, placed in zip(made, *likeness, strict=True)
+    ]
 
 
-def candidates(hits: Sequence[Hit], readings: Sequence[Reading], calibrator: Calibrator) -> list[Candidate]:
-    """The best candidate of each hit, the most probable first; no two quote the same characters."""
-    made = [candidate(h, r, calibrator.probability(features(r, h))) for h, r in zip(hits, readings, strict=True)]
+def rank(proposed: Sequence[Candidate], calibrator: Calibrator) -> list[Candidate]:
+    """The best candidate of each hit with its probability, the best first; no two quote the same characters."""
+    sure = [dataclasses.replace(c, probability=calibrator.probability(c.features)) for c in proposed]
     kept: list[Candidate] = []
-    for found in sorted(filter(None, made), key=lambda c: (-c.probability, c.hit.document_id, c.start)):
-        if not any(_overlap(found, other) for other in kept):
+    for found in sorted(sure, key=lambda c: (-c.probability, c.hit.document_id, c.start)):
+        if not any(found.hit is other.hit or _overlap(found, other) for other in kept):
             kept.append(found)
     return kept
 
@@ -102,20 +117,29 @@ def reranked(hits: Sequence[Hit], readings: Sequence[Reading]) -> list[Hit]:
     return sorted(judged, key=lambda h: (-h.score, h.document_id, h.start))
 
 
-def candidate(hit: Hit, reading: Reading, probability: float) -> Candidate | None:
-    """The best span of a hit in its quote; None when the reader found none."""
-    if not reading.spans:
-        return None
-    best = reading.spans[0]
-    start, end = hit.start + best.start, hit.start + best.end
-    run = quote_run(hit.units, start, end)
-    if not run:
-        return None
-    partial = any(u.partial for u in run)
-    inside = max(start, run[0].start), min(end, run[-1].end)
-    return Candidate(
-        hit, run[0].start, run[-1].end, partial, inside, probability, reading.no_answer_score > best.score
-    )  # fmt: skip
+def _of_hit(hit: Hit, reading: Reading) -> list[Candidate]:
+    made: dict[tuple[int, int], Candidate] = {}
+    for span in reading.spans[:SPANS_A_HIT]:
+        start, end = hit.start + span.start, hit.start + span.end
+        run = quote_run(hit.units, start, end)
+        if not run or (run[0].start, run[-1].end) in made:
+            continue
+        features = {
+            **reading.features,
+            "span": span.score - reading.no_answer_score,
+            "dense": hit.dense or 0.0,
+            "fused": hit.fused,
+        }
+        made[run[0].start, run[-1].end] = Candidate(
+            hit,
+            run[0].start,
+            run[-1].end,
+            partial=any(u.partial for u in run),
+            answer=(max(start, run[0].start), min(end, run[-1].end)),
+            features=features,
+            no_answer=span.score < reading.no_answer_score,
+        )
+    return list(made.values())
 
 
 def _overlap(one: Candidate, other: Candidate) -> bool:

@@ -55,13 +55,15 @@ class OnnxEncoder:
 
 
 class TransformersEncoder:
-    """Any other sentence-transformers model, from a folder, the cache, or (for people with internet) the hub."""
+    """Any other sentence-transformers model on this machine: a folder, or pulled. Nothing is fetched here."""
 
     def __init__(self, name: str, where: str) -> None:
         import sentence_transformers
 
         try:
-            self.model = sentence_transformers.SentenceTransformer(where, device="cpu", trust_remote_code=False)
+            self.model = sentence_transformers.SentenceTransformer(
+                where, device="cpu", trust_remote_code=False, local_files_only=True
+            )
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"model {name} cannot be opened: {reason}; run `rag models pull {name}`") from None

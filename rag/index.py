@@ -1,64 +1,44 @@
-"""Index = store + vectors: keep it equal to folders and files, and search it."""
+"""Index = store + vectors: open it, keep it equal to folders, search it."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from rag import load
-from rag.chunk import chunk
+from rag.archive import copy
 from rag.embed import Encoder, open_encoder
-from rag.errors import BadInput, Busy, IndexMismatch, LoadError, NotFound
+from rag.errors import BadInput, Busy, IndexMismatch, NotFound
+from rag.rows import BEGUN, DocumentInfo, StoredPassage
 from rag.settings import Settings
-from rag.store import FILE, DocumentInfo, FileState, Store, StoredPassage, digest
-from rag.types import Document, Filters, Passage
-from rag.vectors import Vectors
+from rag.sqlite import FILE
+from rag.store import Store
+from rag.sync import Progress, SyncReport, Writer, sync
+from rag.types import Document, Filters
+from rag.vectors import EXACT, Vectors
 
-FLUSH = 512  # passages that are embedded together: enough to sort by length, little enough to lose
-Progress = Callable[[int, int, int], None]  # files done, files in all, passages embedded
-
-
-@dataclass(slots=True)
-class SyncReport:
-    """What one `add` did, in files; `embedded` in passages; `skipped` is (path, reason)."""
-
-    added: int = 0
-    updated: int = 0
-    removed: int = 0
-    unchanged: int = 0
-    ignored: int = 0
-    documents: int = 0
-    embedded: int = 0
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    path: str
-    state: FileState
-    documents: tuple[Document, ...]
-    passages: tuple[tuple[Passage, ...], ...]
-    new: bool
+_REMEMBERED = 32  # filters whose passages are kept for the next question
 
 
 class Index:
     """An open index. `Index.open` makes one; searching is safe from several threads, writing takes the lock."""
 
-    def __init__(self, folder: Path, store: Store, encoder: Encoder | None, settings: Settings) -> None:
-        self.folder = folder
+    exact = EXACT  # vectors up to which every one of them is compared
+
+    def __init__(self, folder: Path | None, store: Store, encoder: Encoder | None, settings: Settings) -> None:
+        self.folder = folder  # None: it is on a server
+        self._place = folder or Path()
         self.store = store
         self.settings = settings
         self._encoder = encoder
         self._guard = threading.RLock()
         self._vectors: Vectors | None = None
-        self._vectors_version = ""
+        self._limits: tuple[str, dict[Filters, np.ndarray | None]] = ("", {})
 
     @classmethod
     def open(
@@ -70,6 +50,8 @@ class Index:
         """
         folder, settings = Path(path), settings or Settings()
         name = encoder.name if encoder else settings.model
+        if str(path).startswith(("postgresql://", "postgres://")):
+            return cls._remote(str(path), name, settings, create, encoder)
         if (folder / FILE).exists():
             store = Store(folder, writable=os.access(folder, os.W_OK))
             made = store.meta()["model"]
@@ -85,10 +67,33 @@ class Index:
                 raise BadInput(
                     f"{folder}: cannot make the index there ({error.strerror}); choose another --index"
                 ) from None
-            store = Store.create(folder, name, encoder.dimension)
+            Store.create(folder, name, encoder.dimension)
+            store = Store(folder, writable=True)
         else:
             raise NotFound(f"no index in {folder}; make one with `rag index PATH --index {folder}`")
         return cls(folder, store, encoder, settings)
+
+    @classmethod
+    def _remote(cls, url: str, name: str, settings: Settings, create: bool, encoder: Encoder | None) -> Index:
+        """The index on a PostgreSQL server."""
+        try:
+            from rag.postgres import PostgresStore
+        except ImportError:
+            raise BadInput("an index on PostgreSQL needs psycopg; run `pip install 'pullquote[postgres]'`") from None
+
+        try:
+            store = PostgresStore(url)
+        except NotFound:
+            if not create:
+                raise
+            encoder = encoder or open_encoder(settings)
+            PostgresStore.create(url, name, encoder.dimension)
+            store = PostgresStore(url)
+        made = store.meta()["model"]
+        if made != name:
+            store.close()
+            raise IndexMismatch(f"{store.name}: made with model {made}, not {name}; use --model {made}")
+        return cls(None, cast(Store, store), encoder, settings)
 
     @property
     def encoder(self) -> Encoder:
@@ -111,20 +116,40 @@ class Index:
         """Every document, by id."""
         return list(self.store.documents())
 
+    @property
+    def dimension(self) -> int:
+        """Of the vectors."""
+        return int(self.store.meta()["dimension"])
+
     def status(self) -> dict[str, Any]:
         """What is in the index, as plain JSON values; `bytes` is its size on disk."""
         documents, passages = self.store.count()
-        current = Vectors.saved_version(self.folder) == self.version
+        meta, remote = self.store.meta(), self.store.nearest is not None
+        saved = None if remote else Vectors.load(self._place, self.dimension)
+        unfinished = [
+            str(Path(root, name)) for root in self.store.file_roots()
+            for name, state in self.store.files(root).items() if state == BEGUN
+        ]  # fmt: skip
+        if remote:
+            vectors = "current"
+        elif saved is None:
+            vectors = "missing; made from the store when next opened"
+        else:
+            behind = saved.version != self.version
+            vectors = f"behind ({saved.version}); caught up when next opened" if behind else "current"
         return {
-            "index": str(self.folder),
+            "index": self.store.name,
             "version": self.version,
-            "model": self.store.meta()["model"],
+            "format": int(meta["format"]),
+            "model": meta["model"],
             "documents": documents,
             "passages": passages,
-            "bytes": sum(f.stat().st_size for f in self.folder.iterdir() if f.is_file()),
-            "vectors": "current" if current else "behind; caught up when next opened",
+            "bytes": self.store.size(),
+            "vectors": vectors,
+            "search": saved.kind if saved else "HNSW" if remote else "exact",
             "collections": self.store.collections(),
             "roots": [{"path": p, "collection": c, "id_prefix": x} for p, c, x in self.store.roots()],
+            "unfinished": unfinished,
             "skipped": [{"file": f, "reason": r} for f, r in self.store.problems()],
         }
 
@@ -136,11 +161,17 @@ class Index:
 
     def dense(self, vector: np.ndarray, top: int, filters: Filters) -> list[tuple[int, float]]:
         """Passage keys and cosines, best first."""
-        return self.vectors().search(vector, top, self.store.allowed(filters))
+        if self.store.nearest is not None:
+            return self.store.nearest(vector, top, filters)
+        return self.vectors().search(vector, top, self._allowed(filters), self.store.vectors)
 
-    def lexical(self, match: str, top: int, filters: Filters) -> list[tuple[int, float]]:
-        """Passage keys and BM25 scores for an FTS5 expression, best first."""
-        return self.store.lexical(match, top, filters)
+    def lexical(self, terms: Sequence[str], top: int, filters: Filters) -> list[tuple[int, float]]:
+        """Passage keys and scores of the passages that hold any of these words, best first."""
+        return self.store.lexical(terms, top, filters)
+
+    def frequency(self, word: str, filters: Filters) -> int:
+        """How many passages that the filters leave have a word (counted up to 1,000)."""
+        return self.store.frequency(word, filters)
 
     def passages(self, keys: Sequence[int]) -> dict[int, StoredPassage]:
         """The passages with these keys."""
@@ -150,19 +181,35 @@ class Index:
         """True when the filters leave any passage."""
         return self.store.any_passage(filters)
 
-    def vectors(self) -> Vectors:
-        """The vectors at the store's version: loaded, and caught up by comparing keys (nothing is embedded)."""
+    def _allowed(self, filters: Filters) -> np.ndarray | None:
         with self._guard:
             version = self.version
+            if self._limits[0] != version or len(self._limits[1]) >= _REMEMBERED:
+                self._limits = (version, {})
+            if filters not in self._limits[1]:
+                self._limits[1][filters] = self.store.allowed(filters)
+            return self._limits[1][filters]
+
+    def vectors(self) -> Vectors:
+        """The vectors at the store's version: loaded, and caught up by what came and went (nothing is embedded)."""
+        with self._guard:
+            version = self.version
+            if self._vectors is None or (self._vectors.version != version and self._vectors.stale):
+                self._vectors = Vectors.load(self._place, self.dimension) or self._vectors
             if self._vectors is None:
-                self._vectors, self._vectors_version = Vectors.load(self.folder, int(self.store.meta()["dimension"]))
-            if self._vectors_version != version:
-                wanted, there = self.store.keys(), self._vectors.keys()
-                self._vectors.remove(np.setdiff1d(there, wanted))
-                for keys, vectors in self.store.vectors(np.setdiff1d(wanted, there)):
-                    self._vectors.add(keys, vectors)
-                self._vectors_version = version
+                self._vectors = self._built()
+            elif self._vectors.version != version:
+                removed = self.store.removed(self._vectors.version)
+                if removed is None:
+                    self._vectors = self._built()
+                else:
+                    added = self.store.vectors(self.store.keys(self._vectors.highest))
+                    self._vectors = self._vectors.changed(removed, added, version)
             return self._vectors
+
+    def _built(self) -> Vectors:
+        keys = self.store.keys()
+        return Vectors.build(self.dimension, keys, self.store.vectors, self.version, self.exact)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -174,34 +221,11 @@ class Index:
 
         Raises NotFound when the path is missing, BadInput when too much would vanish, Busy when another writes.
         """
-        given = Path(path)
-        root = str(given.resolve())
         with self._lock():
-            remembered = {r[0]: r[1:] for r in self.store.roots()}
-            before = remembered.get(root)
-            if not given.exists() and not (before and prune):
-                hint = "; nothing was removed (--prune removes its documents)" if before else "; check the path"
-                raise NotFound(f"{path}: no such file or folder{hint}")
-            wanted = (
-                collection if collection is not None else before[0] if before else "default",
-                id_prefix if id_prefix is not None else before[1] if before else "",
-            )
-            report = SyncReport()
-            files = sorted(_walk(given, report))
-            known = self.store.files(root)
-            gone = [p for p in known if p not in set(files)]
-            if not prune and len(gone) * 2 > len(known):
-                raise BadInput(
-                    f"{path}: {len(gone)} of {len(known)} files vanished; nothing was removed; --prune removes them"
-                )
-            if not files and not gone:
-                raise BadInput(f"{path}: nothing to index there ({report.ignored} files of other kinds)")
-            if before != wanted:
-                self.store.add_root(root, *wanted)
-            self._take_in(given, root, files, known if before == wanted else {}, known, wanted, report, progress)
-            for name in gone:
-                self.store.remove_file(root, name)
-                report.removed += 1
+            report = sync(
+                self.store, lambda: self.encoder, path,
+                collection=collection, id_prefix=id_prefix, prune=prune, progress=progress,
+            )  # fmt: skip
             self._save_vectors()
             return report
 
@@ -215,120 +239,42 @@ class Index:
     def put(self, documents: Sequence[Document]) -> None:
         """Add documents that are already loaded (an evaluation's passages), replacing those of the same id."""
         with self._lock():
-            for first in range(0, len(documents), FLUSH):
-                pending = [
-                    self._pending(d.id, FileState(0, 0, ""), (d,), True) for d in documents[first : first + FLUSH]
-                ]
-                self._flush("", pending, SyncReport())
+            writer = Writer(self.store, lambda: self.encoder, SyncReport())
+            for document in documents:
+                writer.document("", document.id, document)
+            writer.flush()
             self._save_vectors()
 
-    def _take_in(
-        self, given: Path, root: str, files: Sequence[str], trusted: dict[str, FileState], known: dict[str, FileState],
-        wanted: tuple[str, str], report: SyncReport, progress: Progress | None,
-    ) -> None:  # fmt: skip
-        pending: list[_Pending] = []
-        waiting = 0
-        for done, name in enumerate(files):
-            file = given / name if name else given
-            try:
-                taken = self._read(file, root, name, trusted.get(name), wanted, report)
-            except (LoadError, BadInput) as error:
-                report.skipped.append((str(file), str(error)))
-                self._remember_problem(file, root, name, str(error))
-                continue
-            if taken is not None:
-                pending.append(self._pending(name, *taken, name not in known))
-                waiting += sum(map(len, pending[-1].passages))
-            if waiting >= FLUSH:
-                self._flush(root, pending, report)
-                pending, waiting = [], 0
-            if progress:
-                progress(done + 1, len(files), report.embedded)
-        self._flush(root, pending, report)
-        if progress:
-            progress(len(files), len(files), report.embedded)
+    def migrate(self, target: Index) -> int:
+        """Copy everything into another index without embedding; how many documents. Raises BadInput, IndexMismatch."""
+        with self._lock(), target._lock():
+            documents = copy(self.store, target.store)
+            target._save_vectors()
+            return documents
 
-    def _read(
-        self, file: Path, root: str, name: str, known: FileState | None, wanted: tuple[str, str], report: SyncReport
-    ) -> tuple[FileState, tuple[Document, ...]] | None:
-        """The documents of a file that is new or changed; None when it is as it was."""
-        try:
-            stat = file.stat()
-            if known and (stat.st_size, stat.st_mtime_ns) == (known.size, known.mtime_ns):
-                report.unchanged += 1
-                if known.problem:
-                    report.skipped.append((str(file), known.problem))
-                return None
-            data = file.read_bytes()
-        except OSError as error:
-            raise LoadError(f"cannot be read ({error.strerror}); check its permissions") from None
-        state = FileState(stat.st_size, stat.st_mtime_ns, hashlib.sha256(data).hexdigest())
-        if known and known.sha256 == state.sha256 and not known.problem:
-            report.unchanged += 1
-            self.store.touch_file(root, name, FileState(state.size, state.mtime_ns, state.sha256, known.problem))
-            return None
-        collection, prefix = wanted
-        document_id = prefix + (name or file.name)
-        loaded = load.load(data, document_id, source=document_id, collection=collection)
-        for document in loaded.documents:
-            owner = self.store.root_of(document.id)
-            if owner and owner[0] != root:
-                raise BadInput(
-                    f"id {document.id!r} is already taken by {owner[0] or 'another source'}; give --id-prefix"
-                )
-        problem = "; ".join(loaded.problems) or None
-        if problem:
-            report.skipped.append((str(file), problem))
-        return FileState(state.size, state.mtime_ns, state.sha256, problem), loaded.documents
-
-    def _remember_problem(self, file: Path, root: str, name: str, problem: str) -> None:
-        """A file that cannot be used any more stands in `status` with its reason; what it gave before is kept."""
-        try:
-            stat = file.stat()
-        except OSError:
-            return
-        known = self.store.files(root).get(name)
-        kept = known.sha256 if known else ""
-        self.store.touch_file(root, name, FileState(stat.st_size, stat.st_mtime_ns, kept, problem))
-
-    def _pending(self, name: str, state: FileState, documents: tuple[Document, ...], new: bool) -> _Pending:
-        return _Pending(name, state, documents, tuple(tuple(chunk(d, self.encoder.count)) for d in documents), new)
-
-    def _flush(self, root: str, pending: Sequence[_Pending], report: SyncReport) -> None:
-        """Embed what has no vector yet, then write file by file."""
-        texts: dict[bytes, str] = {}
-        digests: list[list[list[bytes]]] = []
-        for item in pending:
-            digests.append([])
-            for document, passages in zip(item.documents, item.passages, strict=True):
-                words = [document.text[p.start : p.end] for p in passages]
-                marks = [digest(p, w) for p, w in zip(passages, words, strict=True)]
-                texts.update(
-                    {m: f"{p.context}\n{w}" if p.context else w for m, p, w in zip(marks, passages, words, strict=True)}
-                )
-                digests[-1].append(marks)
-        vectors = self.store.known_vectors(list(texts))
-        unknown = [m for m in texts if m not in vectors]
-        if unknown:
-            made = self.encoder.encode([texts[m] for m in unknown]).astype(np.float16)
-            vectors.update({m: v.tobytes() for m, v in zip(unknown, made, strict=True)})
-        report.embedded += len(unknown)
-        for item, marks_of in zip(pending, digests, strict=True):
-            rows = [
-                (document, passages, marks, [vectors[m] for m in marks])
-                for document, passages, marks in zip(item.documents, item.passages, marks_of, strict=True)
-            ]
-            self.store.put_file(root, item.path, item.state, rows)
-            report.documents += len(rows)
-            report.added += item.new
-            report.updated += not item.new
+    def compact(self) -> None:
+        """Leave nothing of removed documents in any file of the index, and make the files as small as they can be."""
+        with self._lock():
+            if self.store.nearest is None:
+                with self._guard:
+                    self._vectors = None
+                    Vectors.discard(self._place)
+            self.store.compact()
+            self._save_vectors()
 
     def _save_vectors(self) -> None:
-        if Vectors.saved_version(self.folder) != self.version:
-            self.vectors().save(self.folder, self.version)
+        """Write the FAISS file when it is missing, or when enough changed; else readers catch it up by the change."""
+        if self.store.nearest is not None:
+            return
+        with self._guard:
+            if self.vectors().stale:
+                self._vectors = self._built()
+            found = self.vectors()
+            if found.built == found.version != Vectors.saved_version(self._place):
+                found.save(self._place)
 
-    def _lock(self) -> _WriterLock:
-        return _WriterLock(self.folder)
+    def _lock(self) -> AbstractContextManager[None]:
+        return self.store.lock() if self.store.lock is not None else _WriterLock(self._place)
 
 
 class _WriterLock:
@@ -351,27 +297,3 @@ class _WriterLock:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-
-
-def _walk(given: Path, report: SyncReport) -> Iterator[str]:
-    """Names of the files to index below `given`, POSIX, relative; "" for a single file. Links are not followed out."""
-    if given.is_file():
-        yield ""
-        return
-    root = given.resolve()
-    for folder, folders, names in os.walk(given):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in names:
-            file = Path(folder, name)
-            relative = file.relative_to(given).as_posix()
-            try:
-                relative.encode("utf-8")
-            except UnicodeEncodeError:
-                report.skipped.append((ascii(relative), "the name is not valid UTF-8; rename the file"))
-                continue
-            if name.startswith(".") or not load.is_candidate(name):
-                report.ignored += not name.startswith(".")
-            elif file.is_symlink() and not (file.exists() and file.resolve().is_relative_to(root)):
-                report.skipped.append((str(file), "a link that leaves the folder; not followed"))
-            elif file.is_file():
-                yield relative

@@ -38,8 +38,8 @@ _SHAPES = tuple(  # what a question asks for, and what such an answer looks like
 
 
 class OverlapReader:
-    """`read` scores every unit of every excerpt: the mean of its cosines to the question, bare and below its title and
-    headings, + COVERAGE × the share of the question's words found."""
+    """`read` scores every unit of every excerpt: its cosine to the question + COVERAGE × the share of the question's
+    words found."""
 
     name = NAME
 
@@ -51,9 +51,8 @@ class OverlapReader:
         """One Reading for each excerpt, in order; spans and quotes count from the beginning of the excerpt's text."""
         every = [(i, unit) for i, excerpt in enumerate(excerpts) for unit in excerpt.units]
         texts = [excerpts[i].text[u.start : u.end] for i, u in every]
-        placed = [f"{excerpts[i].context}\n{text}" for (i, _), text in zip(every, texts, strict=True)]
-        vectors = self.encoder.encode([question, *texts, *placed])
-        cosines = (vectors[1:] @ vectors[0]).reshape(2, len(texts)).mean(0)
+        vectors = self.encoder.encode([question, *texts])
+        cosines = vectors[1:] @ vectors[0]
         asked = content(question)
         scored: list[list[tuple[float, float, float, Unit]]] = [[] for _ in excerpts]
         for (i, unit), text, cosine in zip(every, texts, cosines, strict=True):

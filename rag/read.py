@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,10 +14,14 @@ from rag.calibrate import Calibrator
 from rag.chunk import units
 from rag.embed import Encoder, open_encoder
 from rag.errors import ModelError
+from rag.hub_reader import HubReader
 from rag.load.build import paragraphs
 from rag.neural import SHIPPED, NeuralReader
 from rag.overlap import OverlapReader
+from rag.runtime import weights
 from rag.settings import Settings
+from rag.spell import corrected
+from rag.terms import WORD
 from rag.types import Document, Excerpt, Reading, Span
 
 
@@ -35,15 +40,18 @@ class Reader(Protocol):
 
 
 def open_reader(settings: Settings, encoder: Callable[[], Encoder]) -> Reader:
-    """The reader that the settings name: "shipped", "overlap" or a reader folder.
+    """The reader that the settings name: "shipped", "overlap", a reader folder, or a pulled model of the hub.
 
     When the shipped one is missing or damaged the overlap reader answers, with a warning. Raises ModelError for a
-    named folder that is no reader.
+    name that is no reader.
     """
     if settings.reader == "overlap":
         return OverlapReader(encoder())
     if settings.reader != "shipped":
-        return NeuralReader(Path(settings.reader), settings.cores)
+        folder = Path(settings.reader)
+        if (folder / "reader.json").is_file():
+            return NeuralReader(folder, settings.cores)
+        return HubReader(settings.reader, weights(settings.reader, settings.models) or folder)
     try:
         return NeuralReader(SHIPPED, settings.cores)
     except ModelError as error:
@@ -67,6 +75,8 @@ class PassageReader:
 
     def look(self, question: str, context: str) -> Reading:
         """The Reading of one text of any length; offsets count in `context` as given."""
+        there = Counter(WORD.findall(context.lower()))
+        question = corrected(question, lambda word: self.reader.count([word])[0] == 1, lambda word: there[word])
         whole = Document("context", context, blocks=paragraphs(context))
         every = tuple(unit for unit, _ in units(whole, self.reader.count))
         return self.reader.read(question, [Excerpt(context, every)])[0]

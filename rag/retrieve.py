@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from rag.index import Index
-from rag.store import StoredPassage
+from rag.rows import StoredPassage
 from rag.terms import terms
 from rag.types import Filters, Hit
 
@@ -17,11 +17,6 @@ Mode = Literal["dense", "lexical", "fused", "reranked"]
 CANDIDATES = 60  # passages that each search gives to the fusion
 RRF = 20  # reciprocal rank fusion: 1 / (RRF + rank), Cormack et al. 2009
 MAX_MERGED = 1600  # code points; longer runs of overlapping passages stay apart
-
-
-def match_expression(question: str) -> str:
-    """An FTS5 expression that matches any term. Every term is a quoted string, so no question is ever syntax."""
-    return " OR ".join(f'"{term}"' for term in terms(question))
 
 
 def retrieve(
@@ -40,8 +35,8 @@ def retrieve(
     if mode != "lexical":
         vector = index.encoder.encode([question])[0] if vector is None else vector
         dense = index.dense(vector, pool, filters)
-    if mode != "dense" and (expression := match_expression(question)):
-        lexical = index.lexical(expression, pool, filters)
+    if mode != "dense" and (words := terms(question)):
+        lexical = index.lexical(words, pool, filters)
     ranked = fuse(dense, lexical)
     passages = index.passages([key for key, _ in ranked])
     by_dense, by_lexical = dict(dense), dict(lexical)

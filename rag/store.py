@@ -1,167 +1,55 @@
-"""The one truth: documents, passages, vectors and full text in one SQLite file. Door of sqlite3.
+"""The one truth: documents, passages, vectors and full text in one SQLite file.
 
 Every write is one transaction that also raises the version. Readers (WAL) see the state before or after it.
 Passage keys are never used twice, so a key names one vector for ever: what derives from the store (the FAISS file)
-is brought up to date by comparing keys.
+is brought up to date by the keys that came and went.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import sqlite3
-import threading
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rag.errors import BadInput, Busy, IndexMismatch, NotFound
-from rag.types import Block, Document, Filters, Page, Passage, Section, Unit
+from rag.errors import NotFound
+from rag.rows import (
+    COLUMNS,
+    DocumentInfo,
+    FileState,
+    Record,
+    StoredPassage,
+    document_of,
+    document_row,
+    units_json,
+    units_of,
+)
+from rag.sqlite import Connection, Sqlite
+from rag.types import Document, Filters, Passage
 
-FORMAT = 1
-FILE = "store.sqlite"
-_DAMAGED = "not a readable index ({reason}); restore a copy, or delete the folder and run `rag index`"
-
-_SCHEMA = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE roots(path TEXT PRIMARY KEY, collection TEXT NOT NULL, prefix TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE files(root TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    sha256 TEXT NOT NULL, problem TEXT, PRIMARY KEY(root, path)) WITHOUT ROWID;
-CREATE TABLE documents(key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, root TEXT NOT NULL,
-    path TEXT NOT NULL, title TEXT NOT NULL, source TEXT NOT NULL, collection TEXT NOT NULL, date TEXT,
-    revision TEXT NOT NULL, loader TEXT NOT NULL, groups TEXT NOT NULL, structure TEXT NOT NULL, text TEXT NOT NULL);
-CREATE INDEX documents_file ON documents(root, path);
-CREATE TABLE passages(key INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents(key),
-    start INTEGER NOT NULL, end INTEGER NOT NULL, context TEXT NOT NULL, text TEXT NOT NULL, units TEXT NOT NULL,
-    digest BLOB NOT NULL, vector BLOB NOT NULL);
-CREATE INDEX passages_document ON passages(document);
-CREATE INDEX passages_digest ON passages(digest);
-CREATE VIRTUAL TABLE lexical USING fts5(context, text, content='', tokenize='porter unicode61 remove_diacritics 2');
-"""
+POSTINGS = 50_000  # entries of the full text that one question may rank; the rarer terms are taken first
+_BATCH = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentInfo:
-    """A document without its text."""
-
-    id: str
-    title: str
-    source: str
-    collection: str
-    date: str | None
-    revision: str
-    passages: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """What was known of a file when it was last read; `problem` is why it (or part of it) was skipped."""
-
-    size: int
-    mtime_ns: int
-    sha256: str
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPassage:
-    """A passage with its text, as read back."""
-
-    key: int
-    document_id: str
-    start: int
-    end: int
-    context: str
-    text: str
-    units: tuple[Unit, ...]
-
-
-class _Connection(sqlite3.Connection):
-    """A connection whose failures are one line with the next step."""
-
-    def execute(self, *args: Any) -> sqlite3.Cursor:
-        try:
-            return super().execute(*args)
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise Busy("the index is being written by another process; run again in a moment") from None
-            if "full" in str(error) or "readonly" in str(error):
-                raise BadInput(f"the index cannot be written ({error}); what was committed before is kept") from None
-            raise
-        except sqlite3.DatabaseError as error:
-            raise IndexMismatch(_DAMAGED.format(reason=error)) from None
-
-
-class Store:
+class Store(Sqlite):
     """An open store. Connections are one a thread; writing needs the caller to hold the index's lock."""
 
-    def __init__(self, folder: Path, writable: bool) -> None:
-        self.file = folder / FILE
-        self.writable = writable
-        self._local = threading.local()
-        self._check()
-
-    @classmethod
-    def create(cls, folder: Path, model: str, dimension: int) -> Store:
-        """A new, empty store for vectors of this model."""
-        with sqlite3.connect(folder / FILE) as db:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(_SCHEMA)
-            meta = {"format": FORMAT, "id": uuid.uuid4().hex[:8], "version": 0, "model": model, "dimension": dimension}
-            db.executemany("INSERT INTO meta VALUES(?, ?)", [(k, str(v)) for k, v in meta.items()])
-        db.close()
-        return cls(folder, writable=True)
+    postings = POSTINGS
+    nearest: Callable[[np.ndarray, int, Filters], list[tuple[int, float]]] | None = None  # a server's own search
+    lock: Callable[[], AbstractContextManager[None]] | None = None  # a server's own; else a file beside the store
 
     @property
-    def db(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        found: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if found is None:
-            found = sqlite3.connect(
-                f"file:{_uri(self.file)}?mode={'rw' if self.writable else 'ro'}",
-                uri=True,
-                timeout=30,
-                factory=_Connection,
-                isolation_level=None,
-            )
-            found.execute("PRAGMA foreign_keys=ON")
-            found.execute("PRAGMA synchronous=NORMAL")
-            self._local.db = found
-        return found
+    def name(self) -> str:
+        """Where it is, for people."""
+        return str(self.file.parent)
 
-    def close(self) -> None:
-        """Close this thread's connection."""
-        if found := getattr(self._local, "db", None):
-            found.close()
-            self._local.db = None
-
-    def _check(self) -> None:
-        try:
-            with self.file.open("rb") as stream:
-                header = stream.read(100)
-            page = int.from_bytes(header[16:18], "big")
-            pages = int.from_bytes(header[28:32], "big")
-            if self.file.stat().st_size < pages * (65536 if page == 1 else page):
-                raise ValueError("it was cut short")
-            made = int(self.meta()["format"])
-        except (OSError, sqlite3.DatabaseError, KeyError, ValueError) as error:
-            raise IndexMismatch(f"{self.file}: {_DAMAGED.format(reason=error)}") from None
-        if made > FORMAT:
-            raise IndexMismatch(f"{self.file}: format {made} is newer than this program's {FORMAT}; upgrade pullquote")
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def meta(self) -> dict[str, str]:
-        """Format, id, version, model, dimension."""
-        return dict(self.db.execute("SELECT key, value FROM meta"))
+    def size(self) -> int:
+        """Bytes on disk, with what derives from it."""
+        return sum(f.stat().st_size for f in self.file.parent.iterdir() if f.is_file())
 
     @property
     def version(self) -> str:
@@ -169,38 +57,52 @@ class Store:
         meta = self.meta()
         return f"{meta['id']}.{meta['version']}"
 
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
+
     def count(self) -> tuple[int, int]:
         """Documents and passages."""
         return self.db.execute("SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM passages)").fetchone()
 
     def document(self, document_id: str) -> Document:
         """The whole document. Raises NotFound."""
-        row = self.db.execute(
-            "SELECT id, text, title, source, collection, date, loader, revision, groups, structure"
-            " FROM documents WHERE id = ?",
-            (document_id,),
-        ).fetchone()
+        row = self.db.execute(f"SELECT {', '.join(COLUMNS)} FROM documents WHERE id = ?", (document_id,)).fetchone()
         if row is None:
-            raise NotFound(f"no document {document_id!r} in {self.file.parent}; `rag status` lists them")
-        *plain, groups, structure = row
-        parts = json.loads(structure)
-        return Document(
-            **dict(
-                zip(("id", "text", "title", "source", "collection", "date", "loader", "revision"), plain, strict=True)
-            ),
-            groups=tuple(json.loads(groups)),
-            pages=tuple(Page(*p) for p in parts["pages"]),
-            sections=tuple(Section(tuple(path), start, end) for path, start, end in parts["sections"]),
-            blocks=tuple(Block(*b) for b in parts["blocks"]),
-        )
+            raise NotFound(f"no document {document_id!r} in {self.file.parent}; `rag search` shows ids")
+        return document_of(row)
 
     def documents(self) -> Iterator[DocumentInfo]:
         """Every document, by id."""
         rows = self.db.execute(
-            "SELECT id, title, source, collection, date, revision,"
-            " (SELECT count(*) FROM passages WHERE document = documents.key) FROM documents ORDER BY id"
+            "SELECT id, title, source, collection, date, revision, coalesce(last - first + 1, 0)"
+            " FROM documents ORDER BY id"
         )
         return (DocumentInfo(*row) for row in rows)
+
+    def records(self) -> Iterator[Record]:
+        """Everything there is, document by document, in the order in which it was written; one state of the store."""
+        db = self.db
+        with self._reading():
+            for key, root, path, *row in db.execute(
+                f"SELECT key, root, path, {', '.join(COLUMNS)} FROM documents ORDER BY key"
+            ):
+                document = document_of(tuple(row))
+                parts = db.execute(
+                    "SELECT start, end, units, context, digest, vector FROM passages WHERE document = ? ORDER BY key",
+                    (key,),
+                ).fetchall()
+                passages = (Passage(document.id, s, e, units_of(u), context) for s, e, u, context, _, _ in parts)
+                yield Record(
+                    root, path, document, tuple(passages), tuple(p[4] for p in parts), tuple(p[5] for p in parts)
+                )
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """One state of the store for several queries."""
+        self.db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.db.execute("COMMIT")
 
     def passages(self, keys: Sequence[int]) -> dict[int, StoredPassage]:
         """The passages with these keys; one that is gone is left out."""
@@ -210,57 +112,101 @@ class Store:
             (json.dumps([int(k) for k in keys]),),
         )
         return {
-            key: StoredPassage(key, document_id, start, end, context, text, _units(written))
+            key: StoredPassage(key, document_id, start, end, context, text, units_of(written))
             for key, document_id, start, end, context, text, written in rows
         }
 
-    def keys(self) -> np.ndarray:
-        """int64: the keys of all passages, ascending."""
-        return np.fromiter((k for (k,) in self.db.execute("SELECT key FROM passages ORDER BY key")), dtype=np.int64)
+    def keys(self, above: int = 0) -> np.ndarray:
+        """int64: the keys of all passages above this one, ascending."""
+        rows = self.db.execute("SELECT key FROM passages WHERE key > ? ORDER BY key", (above,))
+        return np.fromiter((k for (k,) in rows), dtype=np.int64)
+
+    def removed(self, since: str) -> np.ndarray | None:
+        """int64: the keys that went after that version; None when the store cannot say (compare all keys then)."""
+        meta, (store_id, _, number) = self.meta(), since.partition(".")
+        if store_id != meta["id"] or not number.isdecimal() or int(number) < int(meta["log_from"]):
+            return None
+        rows = self.db.execute("SELECT key FROM removed WHERE version > ? ORDER BY key", (int(number),))
+        return np.fromiter((k for (k,) in rows), dtype=np.int64)
 
     def allowed(self, filters: Filters) -> np.ndarray | None:
-        """The keys of the passages that the filters leave, ascending; None when they leave everything."""
+        """The keys of the passages that the filters leave, ascending; None when they leave everything.
+
+        It reads a row a document, not a passage: the keys of a document's passages follow one another.
+        """
         where, values = _where(filters)
         if not where:
             return None
         rows = self.db.execute(
-            f"SELECT p.key FROM passages p JOIN documents d ON d.key = p.document WHERE {where} ORDER BY p.key", values
-        )
-        return np.fromiter((k for (k,) in rows), dtype=np.int64)
+            f"SELECT first, last FROM documents d WHERE first IS NOT NULL AND {where} ORDER BY first", values
+        ).fetchall()
+        if not rows:
+            return np.array([], np.int64)
+        first, last = np.array(rows, np.int64).T
+        sizes = last - first + 1
+        before = np.cumsum(sizes) - sizes
+        return np.repeat(first - before, sizes) + np.arange(sizes.sum())
 
     def any_passage(self, filters: Filters) -> bool:
         """True when the filters leave anything."""
         where, values = _where(filters)
-        query = f"SELECT 1 FROM passages p JOIN documents d ON d.key = p.document WHERE {where or 'true'} LIMIT 1"
+        query = f"SELECT 1 FROM documents d WHERE first IS NOT NULL AND {where or 'true'} LIMIT 1"
         return self.db.execute(query, values).fetchone() is not None
 
     def vectors(self, keys: Iterable[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """int64 [n] keys and float32 [n, d] vectors of these passages, in batches."""
+        """int64 [n] keys and float32 [n, d] vectors of these passages, in batches; keys that are gone are left out."""
         wanted = [int(k) for k in keys]
-        for first in range(0, len(wanted), 10_000):
+        for first in range(0, len(wanted), _BATCH):
             rows = self.db.execute(
                 "SELECT key, vector FROM passages WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key",
-                (json.dumps(wanted[first : first + 10_000]),),
+                (json.dumps(wanted[first : first + _BATCH]),),
             ).fetchall()
-            yield (
-                np.array([k for k, _ in rows], np.int64),
-                np.stack([np.frombuffer(v, np.float16) for _, v in rows]).astype(np.float32),
-            )
+            if rows:
+                raw = np.frombuffer(b"".join(v for _, v in rows), np.float16)
+                yield np.array([k for k, _ in rows], np.int64), raw.reshape(len(rows), -1).astype(np.float32)
 
-    def lexical(self, match: str, top: int, filters: Filters) -> list[tuple[int, float]]:
-        """Keys and BM25 scores (higher is better) of the passages that match this FTS5 expression, best first."""
+    def lexical(self, terms: Sequence[str], top: int, filters: Filters) -> list[tuple[int, float]]:
+        """Keys and BM25 scores (higher is better) of the passages that hold any of these words, best first."""
+        match = self._affordable(terms)
+        if not match:
+            return []
         where, values = _where(filters)
-        joined = (
-            f" JOIN passages p ON p.key = l.rowid JOIN documents d ON d.key = p.document WHERE {where} AND"
-            if where
-            else " WHERE"
-        )
         rows = self.db.execute(
-            f"SELECT l.rowid, -bm25(lexical, 0.5, 1.0) AS score FROM lexical l{joined} lexical MATCH ?"
+            f"SELECT l.rowid, -bm25(lexical, 0.5, 1.0) AS score FROM lexical l{_joined(where)} lexical MATCH ?"
             " ORDER BY score DESC, l.rowid LIMIT ?",
             (*values, match, top),
         )
         return rows.fetchall()
+
+    def _affordable(self, terms: Sequence[str]) -> str:
+        """An FTS5 expression for any of the terms; in a large store for the rarer ones, whose postings fit the budget.
+
+        Every term is a quoted string, so no question is ever syntax. When even the rarest is too common, passages
+        must hold the two rarest.
+        """
+        quoted = ['"' + term.replace('"', '""').replace("\0", " ") + '"' for term in terms]
+        highest = self.db.execute("SELECT coalesce(max(key), 0) FROM passages").fetchone()[0]
+        if highest * len(quoted) <= self.postings:
+            return " OR ".join(quoted)
+        count = "SELECT count(*) FROM (SELECT 1 FROM lexical WHERE lexical MATCH ? LIMIT ?)"
+        found = [(self.db.execute(count, (q, self.postings + 1)).fetchone()[0], q) for q in quoted]
+        ranked = sorted((n, i, q) for i, (n, q) in enumerate(found) if n)
+        chosen, total = [], 0
+        for n, _, q in ranked:
+            total += n
+            if total > self.postings:
+                break
+            chosen.append(q)
+        return " OR ".join(chosen) or " AND ".join(q for _, _, q in ranked[:2])
+
+    def frequency(self, term: str, filters: Filters, most: int = 1000) -> int:
+        """How many passages that the filters leave have a term, counted up to `most`."""
+        where, values = _where(filters)
+        rows = self.db.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM lexical l{_joined(where)} lexical MATCH ? LIMIT {most})",
+            (*values, f'"{term}"'),
+        )
+        return int(rows.fetchone()[0])
 
     def known_vectors(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         """Vectors of passages with the same words, so that nothing is embedded twice."""
@@ -280,6 +226,10 @@ class Store:
         rows = self.db.execute("SELECT path, size, mtime_ns, sha256, problem FROM files WHERE root = ?", (root,))
         return {r[0]: FileState(*r[1:]) for r in rows}
 
+    def file_roots(self) -> list[str]:
+        """Every root that files are known of."""
+        return [r for (r,) in self.db.execute("SELECT DISTINCT root FROM files ORDER BY root")]
+
     def problems(self) -> list[tuple[str, str]]:
         """Files that were skipped, wholly or in part, and why."""
         rows = self.db.execute("SELECT root, path, problem FROM files WHERE problem IS NOT NULL ORDER BY root, path")
@@ -295,47 +245,43 @@ class Store:
         """The root and the file that a document came from."""
         return self.db.execute("SELECT root, path FROM documents WHERE id = ?", (document_id,)).fetchone()
 
-    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def same(self, root: str, path: str, document: Document) -> bool:
+        """True when exactly this document of this file is there already."""
+        names = COLUMNS[:-1]  # the revision stands for the text
+        row = self.db.execute(
+            f"SELECT root, path, {', '.join(names)} FROM documents WHERE id = ?", (document.id,)
+        ).fetchone()
+        return row == (root, path, *document_row(document)[:-1])
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; the version rises with it."""
-        db = self.db
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield db
-            db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'version'")
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def add_root(self, path: str, collection: str, prefix: str) -> None:
         """Remember a root."""
         with self.writing() as db:
             db.execute("INSERT OR REPLACE INTO roots VALUES(?, ?, ?)", (path, collection, prefix))
 
-    def put_file(
-        self,
-        root: str,
-        path: str,
-        state: FileState,
-        documents: Sequence[tuple[Document, Sequence[Passage], Sequence[bytes], Sequence[bytes]]],
-    ) -> None:
-        """Replace all that came from a file: each document with its passages, their digests and float16 vectors."""
+    def put(self, record: Record) -> None:
+        """Write one document with its passages, in place of the one of that id."""
         with self.writing() as db:
-            _remove(db, "root = ? AND path = ?", (root, path))
-            for document, passages, digests, vectors in documents:
-                _insert(db, root, path, document, passages, digests, vectors)
-            db.execute(
-                "INSERT OR REPLACE INTO files VALUES(?, ?, ?, ?, ?, ?)", (root, path, *dataclasses.astuple(state))
-            )
+            _remove(db, "id = ?", (record.document.id,))
+            _insert(db, record)
 
     def touch_file(self, root: str, path: str, state: FileState) -> None:
-        """The same content under a new time: no new version."""
+        """Note the state of a file: no new version."""
         self.db.execute(
             "INSERT OR REPLACE INTO files VALUES(?, ?, ?, ?, ?, ?)", (root, path, *dataclasses.astuple(state))
         )
+
+    def finish_file(self, root: str, path: str, state: FileState, ids: Iterable[str]) -> None:
+        """A file is wholly written: its documents but these go, and its state is noted."""
+        stale = [
+            id_ for (id_,) in self.db.execute("SELECT id FROM documents WHERE root = ? AND path = ?", (root, path))
+        ]
+        kept = set(ids)
+        for id_ in stale:
+            if id_ not in kept:
+                self.remove_document(id_)
+        self.touch_file(root, path, state)
 
     def remove_file(self, root: str, path: str) -> None:
         """Forget a file and what came from it."""
@@ -349,47 +295,28 @@ class Store:
             return _remove(db, "id = ?", (document_id,))
 
 
-def digest(passage: Passage, text: str) -> bytes:
-    """What the vector of a passage depends on: its context and words."""
-    return hashlib.sha256(f"{passage.context}\0{text}".encode()).digest()[:16]
-
-
-def _insert(
-    db: sqlite3.Connection,
-    root: str,
-    path: str,
-    document: Document,
-    passages: Sequence[Passage],
-    digests: Sequence[bytes],
-    vectors: Sequence[bytes],
-) -> None:
-    structure = {
-        "pages": [dataclasses.astuple(p) for p in document.pages],
-        "sections": [dataclasses.astuple(s) for s in document.sections],
-        "blocks": [dataclasses.astuple(b) for b in document.blocks],
-    }
-    values: Mapping[str, Any] = {
-        "id": document.id, "root": root, "path": path, "title": document.title, "source": document.source,
-        "collection": document.collection, "date": document.date, "revision": document.revision,
-        "loader": document.loader, "groups": json.dumps(document.groups),
-        "structure": json.dumps(structure, ensure_ascii=False), "text": document.text,
-    }  # fmt: skip
-    names = ", ".join(values)
+def _insert(db: Connection, record: Record) -> None:
+    document = record.document
+    names = ("root", "path", *COLUMNS)
     key = db.execute(
-        f"INSERT INTO documents({names}) VALUES({', '.join('?' * len(values))})", tuple(values.values())
+        f"INSERT INTO documents({', '.join(names)}) VALUES({', '.join('?' * len(names))})",
+        (record.root, record.path, *document_row(document)),
     ).lastrowid
-    for passage, digest_, vector in zip(passages, digests, vectors, strict=True):
+    keys: list[int | None] = []
+    for passage, digest, vector in zip(record.passages, record.digests, record.vectors, strict=True):
         text = document.text[passage.start : passage.end]
-        units = json.dumps([[u.start, u.end, u.kind, u.partial] for u in passage.units])
-        row = (key, passage.start, passage.end, passage.context, text, units, digest_, vector)
+        row = (key, passage.start, passage.end, passage.context, text, units_json(passage), digest, vector)
         rowid = db.execute(
             "INSERT INTO passages(document, start, end, context, text, units, digest, vector) VALUES(?,?,?,?,?,?,?,?)",
             row,
         ).lastrowid
         db.execute("INSERT INTO lexical(rowid, context, text) VALUES(?, ?, ?)", (rowid, passage.context, text))
+        keys.append(rowid)
+    if keys:
+        db.execute("UPDATE documents SET first = ?, last = ? WHERE key = ?", (keys[0], keys[-1], key))
 
 
-def _remove(db: sqlite3.Connection, where: str, values: tuple[str, ...]) -> bool:
+def _remove(db: Connection, where: str, values: tuple[str, ...]) -> bool:
     keys = [key for (key,) in db.execute(f"SELECT key FROM documents WHERE {where}", values)]
     for key in keys:
         # A contentless FTS5 table is told the words that leave it.
@@ -398,15 +325,20 @@ def _remove(db: sqlite3.Connection, where: str, values: tuple[str, ...]) -> bool
             " SELECT 'delete', key, context, text FROM passages WHERE document = ?",
             (key,),
         )
+        db.execute(
+            "INSERT INTO removed SELECT key, (SELECT CAST(value AS INTEGER) + 1 FROM meta WHERE key = 'version')"
+            " FROM passages WHERE document = ?",
+            (key,),
+        )
         db.execute("DELETE FROM passages WHERE document = ?", (key,))
         db.execute("DELETE FROM documents WHERE key = ?", (key,))
     return bool(keys)
 
 
-def _where(filters: Filters) -> tuple[str, list[str]]:
+def _where(filters: Filters) -> tuple[str, list[Any]]:
     """SQL over `documents d` for the filters, and its values. A document without groups may be read by everyone."""
     parts: list[str] = []
-    values: list[str] = []
+    values: list[Any] = []
     for column, chosen in (("d.collection", filters.collections), ("d.id", filters.documents)):
         if chosen:
             parts.append(f"{column} IN (SELECT value FROM json_each(?))")
@@ -423,10 +355,10 @@ def _where(filters: Filters) -> tuple[str, list[str]]:
     return " AND ".join(parts), values
 
 
-def _units(written: str) -> tuple[Unit, ...]:
-    return tuple(Unit(*unit) for unit in json.loads(written))
-
-
-def _uri(path: Path) -> str:
-    """A path as sqlite wants it in a file: URI."""
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def _joined(where: str) -> str:
+    """From `lexical l` to the documents, when there is a filter on them; ends where a condition goes on."""
+    return (
+        f" JOIN passages p ON p.key = l.rowid JOIN documents d ON d.key = p.document WHERE {where} AND"
+        if where
+        else " WHERE"
+    )

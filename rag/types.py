@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -82,14 +83,18 @@ class Document:
         for part in parts:
             if not 0 <= part.start <= part.end <= size:
                 raise ValueError(f"{self.id}: {part} leaves the text of {size} characters")
+        ordered = tuple(sorted(self.sections, key=lambda s: (s.start, -s.end)))  # so that `section_at` need not scan
+        object.__setattr__(self, "sections", ordered)
         if not self.revision:
             digest = hashlib.sha256(self.text.encode("utf-8")).hexdigest()
             object.__setattr__(self, "revision", f"sha256:{digest}")
 
     def section_at(self, position: int) -> tuple[str, ...]:
         """The path of the innermost section that holds `position`; () when there is none."""
-        inside = [s for s in self.sections if s.start <= position < s.end]
-        return min(inside, key=lambda s: s.end - s.start).path if inside else ()
+        for i in range(bisect_right(self.sections, position, key=lambda s: s.start) - 1, -1, -1):
+            if position < self.sections[i].end:
+                return self.sections[i].path
+        return ()
 
     def pages_of(self, start: int, end: int) -> tuple[int, int] | None:
         """First and last page number that `start:end` touches; None in an unpaged document."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rag.errors import BadInput, NotFound
@@ -208,6 +208,14 @@ class FakeIndex:
             for _, d in sorted(self.held.items())
         ]
 
+    def readable(self, filters: Filters) -> bool:
+        """Whether any of the documents named is there; none of them has groups."""
+        return any(id in self.held for id in filters.documents or self.held)
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Forget documents."""
+        return sum(self.held.pop(id, None) is not None for id in ids)
+
     def status(self) -> dict[str, object]:
         """A few counts."""
         return {"version": self.version, "documents": len(self.held)}
@@ -228,7 +236,13 @@ class FakeAnswerer:
         self.index = FakeIndex({d.id: d for d in self.documents})
         self.gate.set()
 
-    def ask(self, question: str, history: Sequence[str | Turn] = (), filters: Filters = NO_FILTERS) -> Answer:
+    def ask(
+        self,
+        question: str,
+        history: Sequence[str | Turn] = (),
+        filters: Filters = NO_FILTERS,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> Answer:
         """The scripted Answer, or silence. Raises BadInput on a question that is empty or over 2,000 characters."""
         if not question.strip() or len(question) > 2000:
             raise BadInput(f"a question has 1 to 2,000 characters, this one has {len(question.strip())}; shorten it")
@@ -237,6 +251,8 @@ class FakeAnswerer:
         self.asked.append((question, turns(history)))
         self.gate.wait(30)
         timings = {"retrieve": 2.0, "read": 40.0, "total": 42.0}
+        for stage in ("retrieve", "read") if progress else ():
+            progress(stage, timings[stage])  # type: ignore[misc]
         if question not in self.script:
             reason = self.reasons.get(question, "no_span")
             near = self._nearest() if reason in ("no_span", "low_confidence", "no_passage") else ()

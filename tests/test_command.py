@@ -41,7 +41,7 @@ def rows(path):
 
 def test_ask_prints_the_quote_and_where_it_stands(rag):
     out, err = rag("ask", "When does the ferry to Orrin leave?", "--threshold", "0")
-    assert "leaves Kelling Quay at 07:15." in out
+    assert "[07:15]" in out
     assert "ferry.txt" in out
     assert err == ""
 
@@ -57,7 +57,9 @@ def test_ask_json_is_the_contract_and_verifies(rag, built, tmp_path):
     assert "exact" in rag("verify", tmp_path / "answer.json")[0]
     answer["citations"][0]["start"] += 1
     (tmp_path / "answer.json").write_text(json.dumps(answer))
-    assert "changed" in rag("verify", tmp_path / "answer.json", code=3)[0]
+    assert "moved" in rag("verify", tmp_path / "answer.json", code=3)[0]
+    (proof,) = json.loads(rag("verify", tmp_path / "answer.json", "--json", code=3)[0])["citations"][:1]
+    assert (proof["state"], proof["start"]) == ("moved", answer["citations"][0]["start"] - 1)
 
 
 def test_source_is_exact_bytes(rag):

@@ -22,6 +22,7 @@ from rag.evaluate.evidence import locate, ranking, windows
 from rag.evaluate.names import HEADLINES, METRICS
 from rag.evaluate.score import score_answer, score_reading
 from rag.evaluate.summary import summary_table
+from rag.evaluate.typos import with_typos
 from rag.index import Index
 from rag.types import Answer, Document
 from tests.evaluate_fake import DOCUMENTS, FERRY, QUESTIONS, FakeAnswerer, fake
@@ -111,6 +112,29 @@ def test_two_runs_give_the_same_figures_and_strict_json(questions: Path, tmp_pat
     assert a["metrics"] == b["metrics"]
     assert a["schema"] == "evaluation/1"
     assert list(tmp_path.glob("*/*.part")) == []
+
+
+def test_a_sample_is_drawn_at_random_and_again_the_same(questions: Path, tmp_path: Path) -> None:
+    def drawn(seed: int) -> list[str]:
+        run(questions, fake(), out=tmp_path / "out", sample=3, seed=seed)
+        return list(rows_of(tmp_path / "out"))
+
+    assert len(drawn(1)) == 3
+    assert drawn(1) == drawn(1)
+    assert len({tuple(drawn(seed)) for seed in range(6)}) > 1
+    assert run(questions, fake(), sample=99).counts["evaluated"] == len(QUESTIONS)
+
+
+def test_typos_are_one_edit_in_each_content_word() -> None:
+    asked = "When does the ferry to Orrin leave on Sundays?"
+    typed = with_typos(asked, 1)
+    assert typed == with_typos(asked, 1) != with_typos(asked, 2)
+    for was, is_ in zip(asked.split(), typed.split(), strict=True):
+        if was in ("When", "does", "the", "to", "on"):
+            assert is_ == was
+        else:
+            assert abs(len(is_) - len(was)) <= 1
+    assert typed.split()[3] != "ferry" or typed.split()[5] != "Orrin"
 
 
 def test_history_reaches_the_engine(tmp_path: Path) -> None:

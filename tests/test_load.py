@@ -183,12 +183,12 @@ def zipped(*names: str) -> bytes:
         (b"\xef\xbb\xbf", "a.md", "no text"),
         (b"---\ntitle: only\n---\n", "a.md", "no text"),
         (b"<html><script>x</script>", "a.html", "no text"),
-        (b"%PDF-1.7\n%\xe2\xe3", "a.txt", "PDF is not supported yet"),
-        (zipped("word/document.xml"), "a.txt", "DOCX is not supported yet"),
-        (zipped("b.txt"), "a.md", "a ZIP archive is not supported yet"),
+        (b"%PDF-1.7\n%\xe2\xe3", "a.txt", "damaged PDF"),
+        (zipped("word/document.xml"), "a.txt", "nothing in it can be read"),
+        (zipped("b.bin"), "a.md", "nothing in it can be read"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a.html", "an image (PNG)"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "a.txt", "an image (JPEG)"),
-        (b"\x1f\x8b\x08\0", "a.jsonl", "a gzip archive"),
+        (b"\x1f\x8b\x08\0", "a.jsonl", "damaged or cut off"),
         (b"SQLite format 3\0rest", "a.txt", "an SQLite database"),
         (b"\0\1\2\3" * 50, "a.txt", "binary or damaged"),
         (bytes(range(256)), "a.txt", "binary or damaged"),
@@ -345,7 +345,7 @@ def test_the_collection_of_the_caller_beats_that_of_the_document() -> None:
 def test_candidates_of_a_folder_walk() -> None:
     assert all(is_candidate(f"folder/name{suffix}") for suffix in SUFFIXES)
     assert is_candidate("READ.ME.TXT")
-    for name in ("rows.jsonl", "a.pdf", "README", ".hidden.md", ".md", "a.txt.gz", "b.txt/", "md"):
+    for name in ("rows.jsonl", "a.png", "README", ".hidden.md", ".md", "a.txt.gz", "b.txt/", "md"):
         assert not is_candidate(name)
 
 

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.index import Index
-from rag.retrieve import fuse, match_expression, merge, retrieve
+from rag.retrieve import fuse, merge, retrieve
 from rag.terms import terms
 from rag.types import Document, Filters, Hit, Unit
 from tests.encoder import HashingEncoder
@@ -24,15 +24,14 @@ def index(tmp_path_factory):
     | st.sampled_from(['"', "a AND", "NEAR(x)", "x*", "col:y", "-z", "(", "' OR 1", "^a", "NOT"])
 )
 def test_no_question_is_ever_fts5_syntax(index, question):
-    expression = match_expression(question)
-    if expression:
-        index.lexical(expression, 5, Filters())
+    index.lexical(terms(question), 5, Filters())
+    index.lexical([question], 5, Filters())
 
 
 def test_terms_leave_stop_words_out_unless_there_is_nothing_else():
     assert terms("What is the notice period, the Period?") == ["notice", "period"]
     assert terms("Who was that?") == ["who", "was", "that"]
-    assert match_expression("Über-fare?") == '"über" OR "fare"'
+    assert terms("Über-fare?") == ["über", "fare"]
 
 
 def test_reciprocal_rank_fusion_by_hand():

@@ -32,9 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--top", type=_positive, help="passages looked at (10; 100 for a BEIR folder)")
     run.add_argument("--several", action="store_true", help="the gold spans of a row are parts of one answer")
     run.add_argument("--limit", type=_positive, help="only the first N rows")
+    run.add_argument("--sample", type=_positive, help="N rows drawn at random (see --seed)")
+    run.add_argument("--typos", action="store_true", help="with one typing error in each content word of a question")
     run.add_argument("--threshold", type=float, help="answer from this probability on, in place of the calibrated one")
     run.add_argument("--model", help="the embedding model, as in `rag index`")
-    run.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
+    run.add_argument("--seed", type=int, default=0, help="of sample, typos and bootstrap (0)")
     run.add_argument("--strict", action="store_true", help="exit code 1 when a row could not be used")
 
     compare = commands.add_parser("compare", help="set two runs side by side, question by question")
@@ -95,9 +97,9 @@ def _run(args: argparse.Namespace) -> int:
         elif kind == "questions" or (kind == "beir" and args.index):
             engine = _answerer(settings.index, settings)
         summary = run(
-            args.questions, engine, out=args.out, mode=args.mode, open_=args.open, limit=args.limit,
+            args.questions, engine, out=args.out, mode=args.mode, open_=args.open, limit=args.limit, sample=args.sample,
             progress=_watch, retrieval=args.retrieval, top=args.top, seed=args.seed, several=args.several,
-            build_index=build,
+            typos=args.typos, build_index=build,
         )  # fmt: skip
     print(summary_table(summary))
     for problem in summary.problems:
@@ -139,6 +141,8 @@ def _calibrate(args: argparse.Namespace) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     fitted = calibrate.fit_best(features, right, args.max_wrong)
+    if not args.out and "://" in settings.index:
+        raise BadInput("an index on a server has no folder for the calibration; give --out FILE")
     out = Path(args.out) if args.out else Path(settings.index, calibrate.FILE)
     note = f"{len(features)} questions of {path.name}, at most {args.max_wrong:.0%} wrong among the answered"
     calibrate.save(out, engine.reader.name, name, fitted, note)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rag.converse import standalone
-from rag.decide import candidate, features
 from rag.errors import RagError
 from rag.evaluate import metrics
 from rag.evaluate.datasets import Problem, Question
@@ -18,18 +17,15 @@ Labels = tuple[list[list[Mapping[str, float]]], list[list[bool]], list[Problem]]
 
 
 def ask_labels(answerer: Any, questions: Iterable[Question | Problem]) -> Labels:
-    """End to end: the best candidate of every hit; right when its quote overlaps gold evidence."""
+    """End to end: every quote that was proposed; right when it overlaps gold evidence."""
 
     def one(question: Question) -> tuple[list[Mapping[str, float]], list[bool]]:
         items = evidence(question, lambda name: answerer.index.document(name).text)
         gold = [place for item in items for place in item]
-        hits, readings = answerer.look(standalone(question.question, question.history), Filters())
-        rows, right = [], []
-        for hit, reading in zip(hits, readings, strict=True):
-            if found := candidate(hit, reading, 0.0):
-                rows.append(features(reading, hit))
-                right.append(any(metrics.overlaps((hit.document_id, found.start, found.end), g) for g in gold))
-        return rows, right
+        query = answerer.spelled(standalone(question.question, question.history), Filters())
+        _, _, proposed = answerer.look(query)
+        right = [any(metrics.overlaps((c.hit.document_id, c.start, c.end), g) for g in gold) for c in proposed]
+        return [c.features for c in proposed], right
 
     return _all(one, questions)
 

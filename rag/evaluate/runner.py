@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import random
 import sys
 from array import array
 from collections import Counter
@@ -21,6 +23,7 @@ from rag.evaluate.datasets import Kind, Problem, Question, kind_of, read_passage
 from rag.evaluate.names import METRICS
 from rag.evaluate.score import FAILURES
 from rag.evaluate.summary import Summary, Table
+from rag.evaluate.typos import with_typos
 from rag.types import Document
 
 RESULTS, SUMMARY, REPORT = "results.jsonl", "summary.json", "report.html"
@@ -33,15 +36,16 @@ Watch = Callable[[Iterable[Any], int], Iterable[Any]]  # (questions, how many) â
 
 def run(
     questions: str | Path, engine: Any = None, *, out: str | Path | None = None, mode: Mode | None = None,
-    open_: bool = False, strict: bool = False, limit: int | None = None, progress: Watch | None = None,
-    retrieval: Retrieval | None = None, top: int | None = None, seed: int = 0, several: bool = False,
-    build_index: Build | None = None, scorer: Scorer | None = None,
+    open_: bool = False, strict: bool = False, limit: int | None = None, sample: int | None = None,
+    progress: Watch | None = None, retrieval: Retrieval | None = None, top: int | None = None, seed: int = 0,
+    several: bool = False, typos: bool = False, build_index: Build | None = None, scorer: Scorer | None = None,
 ) -> Summary:  # fmt: skip
     """Evaluate `engine` (an Answerer) on a file of questions, and write results, summary and report to folder `out`.
 
     mode: None takes what suits the format. open_: index the passages of a file of spans and answer over all of them,
     with `build_index(documents) â†’ Answerer`; a BEIR folder is indexed the same way unless an engine is given.
     several: gold spans are parts of one answer. scorer: scores candidate sentences in place of the reader.
+    sample: so many questions, drawn at random with `seed`. typos: with one typing error in each content word.
     Raises BadInput or NotFound when nothing can be evaluated, and with `strict`, at the end, when a row was skipped.
     """
     path = Path(questions)
@@ -59,11 +63,16 @@ def run(
         retrieval, top = retrieval or "fused", top or READ
     ask = asker(engine, chosen, kind, retrieval, top, several, scorer)
     found = Collector(seed)
-    total = sum(1 for _ in islice(read_questions(path, kind), limit)) if progress else 0
+    total = sum(1 for _ in islice(read_questions(path, kind), limit)) if progress or sample else 0
     source: Iterable[Any] = islice(read_questions(path, kind), limit)
+    if sample and sample < total:
+        drawn = set(random.Random(seed).sample(range(total), sample))
+        source, total = (item for i, item in enumerate(source) if i in drawn), sample
     with _results(out) as stream:
         for item in progress(source, total) if progress else source:
             try:
+                if typos and isinstance(item, Question):
+                    item = dataclasses.replace(item, question=with_typos(item.question, seed))
                 asked = None if isinstance(item, Problem) else ask(item)
             except RagError as error:
                 item, asked = Problem(str(path), item.line, str(error)), None

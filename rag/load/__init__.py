@@ -1,38 +1,36 @@
 """Bytes → Documents. One module a format; this door looks at the content and passes the file on.
 
-A new format is one module with `read(file: File) -> Loaded`, a line in `_READERS` and, if it is binary, its name in
-`rag.load.kind`. A file that holds several documents (JSONL, an archive) returns several.
+A new format is one module with `read(file: File) -> Loaded` and a line in `rag.load.dispatch`. A file that holds
+several documents (JSONL, an archive, a message with attachments) returns several. Kinds whose parsers are large or
+written in C are read in a process of their own (`rag.load.worker`).
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from rag.errors import LoadError
+from rag.load import dispatch
 from rag.load.build import File, Loaded
 from rag.load.kind import SUFFIXES, is_candidate, kind_of
 
 __all__ = ["SUFFIXES", "File", "LoadError", "Loaded", "is_candidate", "load"]
 
-_READERS = {  # kind → the module that reads it, imported when the first such file comes
-    "text": "rag.load.text",
-    "Markdown": "rag.load.markdown",
-    "HTML": "rag.load.html",
-    "JSONL": "rag.load.jsonl",
-}
+_HERE = frozenset({"text", "JSONL"})  # read in this process: a decoder and a splitter, no parser
+_HERE_WHILE_SMALL = frozenset({"Markdown", "HTML", "CSV"})
+_SMALL = 4 << 20  # bytes
 
 
 def load(data: bytes, document_id: str, *, source: str = "", collection: str = "default") -> Loaded:
-    """The documents in one file, and what was repaired or skipped on the way ('line 7: …').
+    """The documents in one file, and what was repaired, skipped or left out on the way ('line 7: …').
 
-    `document_id` is the file's id; its suffix tells Markdown and JSONL, the content tells everything else. A
+    `document_id` is the file's id; its suffix tells Markdown, CSV and JSONL, the content tells everything else. A
     collection that a document names itself (front matter, JSONL row) counts only while `collection` is "default".
-    Raises LoadError, in one line, for a file that is empty, binary, damaged, undecodable or of an unsupported kind.
+    Raises LoadError, in one line, for a file that is empty, damaged, encrypted, undecodable, of an unsupported kind,
+    or that breaks a limit of time, memory or size.
     """
-    if not data:
-        raise LoadError(f"{document_id}: the file is empty; fill it or remove it")
+    file = File(data, document_id, source, collection)
     kind = kind_of(data, document_id)
-    if kind not in _READERS:
-        raise LoadError(f"{document_id}: {kind} is not supported yet; save it as text, Markdown or HTML")
-    loaded: Loaded = import_module(_READERS[kind]).read(File(data, document_id, source, collection))
-    return loaded
+    if kind not in dispatch.READERS or kind in _HERE or (kind in _HERE_WHILE_SMALL and len(data) <= _SMALL):
+        return dispatch.read(file)
+    from rag.load import worker
+
+    return worker.read(file)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import datetime
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from rag.errors import LoadError
-from rag.types import Block, BlockKind, Document, Section
+from rag.types import Block, BlockKind, Document, Page, Section
 
 _DATE = re.compile(r"\s*(\d{4}-\d{2}-\d{2})(?!\d)", re.ASCII)
 _LEADING_DATE = re.compile(r"\s*date (\d{4}-\d{2}-\d{2})(?!\d)", re.ASCII)
@@ -25,14 +27,24 @@ class File:
     id: str
     source: str = ""
     collection: str = "default"
+    depth: int = 0  # archives and messages that it is packed in
+
+    def member(self, name: str, data: bytes) -> File:
+        """A file inside this one."""
+        source = f"{self.source}!/{name}" if self.source else ""
+        return File(data, f"{self.id}!/{name}", source, self.collection, self.depth + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What one file gave. `problems` are short lines on what was repaired or skipped; the documents are usable."""
+    """What one file gave. `problems` are short lines on what was repaired or skipped; the documents are usable.
+
+    `left_out` counts characters of the file that the canonical text leaves out on purpose, by kind.
+    """
 
     documents: tuple[Document, ...]
     problems: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 class Builder:
@@ -41,6 +53,8 @@ class Builder:
     def __init__(self) -> None:
         self.blocks: list[Block] = []
         self.headings: list[tuple[int, str]] = []  # (level, words)
+        self.pages: list[Page] = []
+        self._number = 0
         self._parts: list[str] = []
         self._size = 0
         self._group: object = None
@@ -87,9 +101,26 @@ class Builder:
             else:
                 self._append(line)
 
-    def section(self, name: str, start: int, end: int) -> None:
-        """Name a range below the present heading, such as the rows of a table by its header."""
-        self._sections.append(Section((*self.path, name), start, end))
+    def section(self, name: str, start: int, end: int, *inner: str) -> None:
+        """Name a range below the present heading, such as the rows of a table by its header (and `inner`, a row's)."""
+        self._sections.append(Section((*self.path, name, *inner), start, end))
+
+    @contextmanager
+    def page(self, label: str) -> Iterator[None]:
+        """What is written meanwhile is the next page. A page without text is counted and has no range."""
+        self._number += 1
+        before = len(self.blocks)
+        yield
+        if len(self.blocks) > before:
+            self.pages.append(Page(self._number, label, self.blocks[before].start, self._size))
+
+    @contextmanager
+    def under(self, name: str, level: int) -> Iterator[None]:
+        """What is written meanwhile stands below `name`, which is not in the text: a sheet's name."""
+        self._close(level, self._size)
+        self._open.append((level, (*self.path, name), self._size + (2 if self._parts else 0)))
+        yield
+        self._close(level, self._size)
 
     def sections(self) -> tuple[Section, ...]:
         """Every section, in order of start, outer before inner. Closes the open headings: call it last."""
@@ -111,7 +142,8 @@ class Builder:
     def _close(self, level: int, end: int) -> None:
         while self._open and self._open[-1][0] >= level:
             _, path, start = self._open.pop()
-            self._sections.append(Section(path, start, end))
+            if start < end:
+                self._sections.append(Section(path, start, end))
 
 
 def paragraphs(text: str) -> tuple[Block, ...]:
@@ -167,6 +199,7 @@ def document(
     text: str,
     *,
     blocks: tuple[Block, ...],
+    pages: tuple[Page, ...] = (),
     sections: tuple[Section, ...] = (),
     title: str = "",
     date: str | None = None,
@@ -188,6 +221,7 @@ def document(
         collection=collection_of(file, collection),
         date=date or leading_date(text[:200]),
         loader=loader,
+        pages=pages,
         sections=sections,
         blocks=blocks,
         groups=groups,

@@ -36,9 +36,8 @@ _XML_EMPTY = re.compile(
 def read(file: File) -> Loaded:
     """One document. Raises LoadError when the file is no text, shows none, or is nested without end."""
     text, notes = text_of(file)
-    if text.lstrip().startswith("<?xml") or file.id.lower().endswith(".xhtml"):
-        text = _XML_EMPTY.sub(r"<\1\2></\1>", text)  # <script/> and <div/> are closed in XHTML, but not in HTML
-    tree = parse(text, file.id)
+    xhtml = text.lstrip().startswith("<?xml") or file.id.lower().endswith(".xhtml")
+    tree = parse(closed(text) if xhtml else text, file.id)
     builder = Builder()
     feed(Writer(builder), tree)
     title = tree.css_first("head title")
@@ -53,6 +52,11 @@ def read(file: File) -> Loaded:
         date=_date(tree),
     )
     return Loaded((made,), notes)
+
+
+def closed(text: str) -> str:
+    """XHTML as HTML: `<script/>` and `<div/>` are closed in the one, but not in the other."""
+    return _XML_EMPTY.sub(r"<\1\2></\1>", text)
 
 
 def parse(text: str, name: str) -> LexborHTMLParser:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 
 # What a walk through a folder takes. Any other text file is read when it is named itself; .jsonl only then.
-SUFFIXES = frozenset({".txt", ".text", ".log", ".rst", ".md", ".markdown", ".html", ".htm", ".xhtml"})
+SUFFIXES = frozenset(
+    ".txt .text .log .rst .md .markdown .html .htm .xhtml .csv .tsv .pdf .docx .docm .dotx .xlsx .xlsm .xltx .pptx "
+    ".pptm .ppsx .potx .epub .eml .zip .tgz".split()
+)
 
 _BY_SUFFIX = {
     ".md": "Markdown",
@@ -15,6 +20,9 @@ _BY_SUFFIX = {
     ".html": "HTML",
     ".htm": "HTML",
     ".xhtml": "HTML",
+    ".csv": "CSV",
+    ".tsv": "CSV",
+    ".eml": "e-mail",
 }
 _MAGIC = (  # offset, bytes, name
     (0, b"%PDF-", "PDF"),
@@ -33,28 +41,29 @@ _MAGIC = (  # offset, bytes, name
     (0, b"ID3", "audio (MP3)"),
     (0, b"fLaC", "audio (FLAC)"),
     (0, b"RIFF", "audio or video (RIFF)"),
-    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\x1f\x8b", "gzip"),
     (0, b"BZh", "a bzip2 archive"),
     (0, b"\xfd7zXZ\0", "an xz archive"),
     (0, b"(\xb5/\xfd", "a Zstandard archive"),
     (0, b"7z\xbc\xaf'\x1c", "a 7z archive"),
     (0, b"Rar!\x1a\x07", "a RAR archive"),
-    (257, b"ustar", "a tar archive"),
+    (257, b"ustar", "tar"),
     (0, b"SQLite format 3\0", "an SQLite database"),
     (0, b"\x7fELF", "a program (ELF)"),
     (0, b"MZ", "a program (EXE, DLL)"),
     (0, b"PAR1", "Parquet"),
 )
-_ZIPPED = (
-    (b"word/", "DOCX"),
-    (b"xl/", "XLSX"),
-    (b"ppt/", "PPTX"),
-    (b"application/epub+zip", "EPUB"),
-    (b"opendocument", "OpenDocument"),
+_ZIPPED = (  # the folder of an office file's main part
+    ("word/", "DOCX"),
+    ("xl/", "XLSX"),
+    ("ppt/", "PPTX"),
 )
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
+
+
+_MAIL = re.compile(rb"(?:Return-Path|Received|Delivered-To|MIME-Version|Message-ID): .*\r?\n", re.IGNORECASE)
 
 
 def suffix_of(name: str) -> str:
@@ -65,20 +74,44 @@ def suffix_of(name: str) -> str:
 
 def is_candidate(name: str) -> bool:
     """Whether a walk through a folder takes the file `name`: a known suffix, and not hidden."""
-    return suffix_of(name) in SUFFIXES and not name.rsplit("/", 1)[-1].startswith(".")
+    known = suffix_of(name) in SUFFIXES or name.lower().endswith(".tar.gz")
+    return known and not name.rsplit("/", 1)[-1].startswith(".")
 
 
 def kind_of(data: bytes, name: str) -> str:
-    """ "text", "Markdown", "HTML", "JSONL", or the name of a kind that we recognise and do not read."""
+    """ "text", "Markdown", "PDF", …: a kind that `rag.load.dispatch` reads, or one that we only recognise."""
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        names = data[:4096] + data[-65536:]  # the list of members is at the end
-        return next((kind for mark, kind in _ZIPPED if mark in names), "a ZIP archive")
+        return _zipped(data)
     binary = b"\0" in data[:4096]
     for offset, mark, kind in _MAGIC:  # a mark of plain letters needs a NUL beside it: text may begin with "MZ" too
         if data.startswith(mark, offset) and (binary or not mark.isalnum()):
             return kind
     suffix = suffix_of(name)
+    if b"%PDF-" in data[:1024] and binary:  # some writers put a line or a mail header before it
+        return "PDF"
     head = data[:2048].lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"")  # UTF-16 as well
     if suffix not in (".jsonl", ".ndjson") and _HTML.match(head):
         return "HTML"
+    if suffix not in _BY_SUFFIX and suffix not in SUFFIXES and _MAIL.match(head):
+        return "e-mail"
     return _BY_SUFFIX.get(suffix, "text")
+
+
+def _zipped(data: bytes) -> str:
+    """What a ZIP file holds, by the names of its members: a member of an archive may be an office file itself."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+            if "mimetype" in names and archive.getinfo("mimetype").file_size < 100:
+                kind = archive.read("mimetype").strip()
+                if kind == b"application/epub+zip":
+                    return "EPUB"
+                if kind.startswith(b"application/vnd.oasis.opendocument"):
+                    return "OpenDocument"
+    except Exception:  # whoever opens the archive says what is wrong with it
+        return "ZIP"
+    if "META-INF/container.xml" in names:
+        return "EPUB"
+    if "[Content_Types].xml" in names:
+        return next((kind for folder, kind in _ZIPPED if any(name.startswith(folder) for name in names)), "ZIP")
+    return "ZIP"

@@ -16,8 +16,10 @@ import gradio as gr
 from fastapi import FastAPI
 
 from rag.errors import NotFound, RagError
+from rag.readable import Readable
 from rag.settings import Settings
-from rag.types import Answer, Nearest, Turn
+from rag.types import Answer, Filters, Nearest, Turn
+from rag.web.identity import require
 from rag.web.words import WORDS
 
 if TYPE_CHECKING:
@@ -84,20 +86,25 @@ def mount(app: FastAPI, answerer: Answerer, settings: Settings) -> None:
 def page(answerer: Answerer, settings: Settings) -> gr.Blocks:
     """The page: the conversation with its question box, and the source beside it."""
 
-    @functools.lru_cache(maxsize=1)
-    def suggested(version: str) -> list[str]:
-        return list(settings.examples[:EXAMPLES]) or _examples(answerer)
+    @functools.lru_cache(maxsize=64)
+    def suggested(version: str, groups: tuple[str, ...] | None) -> list[str]:
+        return list(settings.examples[:EXAMPLES]) or _examples(answerer, groups)
 
-    def welcome() -> Iterator[dict[str, Any]]:
-        shown = {"kind": "welcome", "documents": len(answerer.index.documents())}
+    def welcome(request: gr.Request) -> Iterator[dict[str, Any]]:
+        groups = require(request, "ask").groups
+        held = sum(1 for _ in Readable(answerer.index, groups).documents())
+        shown = {"kind": "welcome", "documents": held}
         if not settings.examples:
             yield {**shown, "examples": []}  # finding some takes a moment
-        yield {**shown, "examples": suggested(answerer.index.version)}
+        yield {**shown, "examples": suggested(answerer.index.version, groups)}
 
-    def ask(history: list[dict[str, str]], event: gr.EventData) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    def ask(
+        history: list[dict[str, str]], event: gr.EventData, request: gr.Request
+    ) -> tuple[dict[str, Any], list[dict[str, str]]]:
         question, turn = str(event._data.get("question", "")), event._data.get("turn")
         try:
-            answer = answerer.ask(question, history=[Turn(**said) for said in history])  # type: ignore[arg-type]
+            filters = Filters(groups=require(request, "ask").groups)
+            answer = answerer.ask(question, [Turn(**said) for said in history], filters)  # type: ignore[arg-type]
         except RagError as error:
             return {"kind": "error", "turn": turn, "message": str(error)}, history
         except Exception:
@@ -154,9 +161,9 @@ def _nearest(answerer: Answerer, near: Nearest) -> dict[str, Any]:
     }
 
 
-def _examples(answerer: Answerer) -> list[str]:
+def _examples(answerer: Answerer, groups: tuple[str, ...] | None = None) -> list[str]:
     """Questions for a newcomer that have an answer: made of headings, from documents all over the index."""
-    held = answerer.index.documents()
+    held = list(Readable(answerer.index, groups).documents())
     found: list[str] = []
     for info in held[:: max(1, len(held) // TRIED)][:TRIED]:
         sections = answerer.index.document(info.id).sections if len(found) < EXAMPLES else ()
@@ -164,5 +171,9 @@ def _examples(answerer: Answerer) -> list[str]:
         if headings:
             heading = max(headings, key=lambda heading: 2 <= len(heading.split()) <= 6)
             question = WORDS["example"].format(title=info.title, heading=heading)
-            found += [question] if len(question) <= LONGEST and answerer.ask(question).answers else []
+            found += (
+                [question]
+                if len(question) <= LONGEST and answerer.ask(question, filters=Filters(groups=groups)).answers
+                else []
+            )
     return found

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rag.errors import BadInput
+from rag.web.problem import problem
 
 BODY_LIMIT = 1_000_000  # bytes of one request
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # What the page needs of Gradio; its upload, file, proxy, call and component routes stay shut.
 GRADIO_API = ("app_id", "queue/join", "queue/data", "heartbeat/", "cancel", "reset", "startup-events")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "SAMEORIGIN",
@@ -26,32 +31,64 @@ HEADERS = {
 POLICY = (
     "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; "
-    "form-action 'self'; frame-ancestors 'self'"
+    "form-action 'self'; frame-ancestors 'self'{portals}"
 )
 
 
 class Guard:
     """ASGI middleware. Refuses foreign hosts and origins, and puts the security headers on every response."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], portals: Collection[str] = (), hsts: int = 0) -> None:
         self.app = app
         self.hosts = {host.lower() for host in hosts}
+        self.portals = {checked(origin) for origin in portals}
+        self.headers = dict(HEADERS)
+        if portals:
+            del self.headers["x-frame-options"]  # it cannot name an origin; frame-ancestors does
+        if hsts:
+            self.headers["strict-transport-security"] = f"max-age={hsts}"
+        self.policy = POLICY.replace("{portals}", "".join(f" {origin}" for origin in sorted(self.portals)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         if scope["type"] != "http":  # nothing here speaks WebSocket
             return await send({"type": "websocket.close", "code": 1008})
-        answer = _Answer(send)
-        refused = refusal(scope["method"], scope["path"], Headers(scope=scope), self.hosts)
+        answer = _Answer(send, self.headers, self.policy)
+        refused = refusal(scope["method"], scope["path"], Headers(scope=scope), self.hosts, self.portals)
         if refused:
-            return await PlainTextResponse(refused[1] + "\n", refused[0])(scope, receive, answer.send)
+            return await problem(refused[0], "refused", refused[1])(scope, receive, answer.send)
         if scope["path"] == "/":  # the nonce goes into the page, so it must not arrive compressed
             scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
         return await self.app(scope, receive, answer.send)
 
 
-def refusal(method: str, path: str, headers: Headers, hosts: Collection[str]) -> tuple[int, str] | None:
+class PortalCors(CORSMiddleware):
+    """Lets pages of the portal's origins call the API with their cookies, and nothing but the API."""
+
+    def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
+        listed = [checked(origin) for origin in origins]
+        methods, names = ("GET", "POST"), ("content-type", "accept")
+        super().__init__(app, listed, allow_methods=methods, allow_headers=names, allow_credentials=True)
+        self.listed = listed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        listed = scope["type"] == "http" and Headers(scope=scope).get("origin") in self.listed
+        if listed and scope["path"].startswith("/v1/"):
+            return await super().__call__(scope, receive, send)
+        await self.app(scope, receive, send)
+
+
+def checked(origin: str) -> str:
+    """An origin of the settings. Raises BadInput when it is none: it would end up in a header."""
+    if not _ORIGIN.fullmatch(origin):
+        raise BadInput(f"portal_origins: {origin!r} is not an origin such as https://portal.example")
+    return origin.lower()
+
+
+def refusal(
+    method: str, path: str, headers: Headers, hosts: Collection[str], portals: Collection[str] = ()
+) -> tuple[int, str] | None:
     """(status, one line) when the request must not be served."""
     host = headers.get("host", "").lower()
     name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
@@ -62,10 +99,11 @@ def refusal(method: str, path: str, headers: Headers, hosts: Collection[str]) ->
     if method in SAFE_METHODS:
         return None
     origin = headers.get("origin")
+    portal = origin is not None and origin.lower() in portals and path.startswith("/v1/")
     foreign = origin is not None and urlsplit(origin).netloc.lower() != host
-    if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    if not portal and (foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")):
         return 403, "A page of another origin may not do this."
-    length = headers.get("content-length", "")
+    length = headers.get("content-length", "" if "transfer-encoding" in headers else "0")  # neither: there is no body
     if not length.isdecimal():
         return 411, "The request must state its length."
     return (413, f"The request is larger than {BODY_LIMIT} bytes.") if int(length) > BODY_LIMIT else None
@@ -74,8 +112,9 @@ def refusal(method: str, path: str, headers: Headers, hosts: Collection[str]) ->
 class _Answer:
     """One response on its way out: security headers on its start, the nonce on the scripts of a page."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, headers: Mapping[str, str], policy: str) -> None:
         self._send = send
+        self._headers, self._policy = headers, policy
         self._nonce = secrets.token_urlsafe(16)
         self._start: Message | None = None  # held back until the page is complete
         self._page = b""
@@ -83,7 +122,7 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers.update({**HEADERS, "content-security-policy": POLICY.format(nonce=self._nonce)})
+            headers.update({**self._headers, "content-security-policy": self._policy.format(nonce=self._nonce)})
             if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
                 self._start = message
                 return

@@ -7,19 +7,25 @@ import errno
 import ipaddress
 import socket
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import uvicorn
 from fastapi import FastAPI, Query, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from rag.errors import BadInput, NotFound, RagError
+from rag.readable import Readable
 from rag.settings import Settings
 from rag.web import chat
-from rag.web.guard import Guard
+from rag.web.api import create_api
+from rag.web.guard import Guard, PortalCors
+from rag.web.identity import Login, SignOn, require
+from rag.web.limits import Rate
+from rag.web.problem import Refused, of, problem
 from rag.web.source import window
+from rag.web.watch import Metrics, Watch, Watched
 
 if TYPE_CHECKING:
     from rag.answer import Answerer
@@ -30,13 +36,39 @@ Position = Annotated[int, Query(ge=0)]
 def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
     """The whole web app over one engine."""
     app = FastAPI(title=settings.title, docs_url=None, redoc_url=None, openapi_url=None)
+    metrics = Metrics(answerer)
+    watched = cast("Answerer", Watched(answerer, metrics))
+    api = create_api(watched, settings)
+    # The last one added is the first that a request meets.
+    app.add_middleware(Rate, per_minute=settings.requests_per_minute)
+    app.add_middleware(SignOn, login=Login(settings))
     app.add_middleware(CORSMiddleware, allow_origins=[])  # none is allowed; without it Gradio reflects every origin
-    app.add_middleware(Guard, hosts=settings.allowed_hosts)
+    app.add_middleware(PortalCors, origins=settings.portal_origins)
+    app.add_middleware(Guard, hosts=settings.allowed_hosts, portals=settings.portal_origins, hsts=settings.hsts)
+    app.add_middleware(Watch, metrics=metrics, log=settings.request_log)
 
     @app.exception_handler(RagError)
     def explain(request: Request, error: RagError) -> JSONResponse:
         status = 404 if isinstance(error, NotFound) else 400 if isinstance(error, BadInput) else 503
         return JSONResponse({"error": {"code": error.code, "message": str(error)}}, status)
+
+    @app.exception_handler(Refused)
+    def refuse(request: Request, error: Refused) -> JSONResponse:
+        return of(error)
+
+    @app.get("/readyz")
+    def ready() -> JSONResponse:
+        try:
+            answerer.index.version  # noqa: B018 (reads the store)
+        except RagError:
+            return problem(503, "not_ready", "the index cannot be read", {"retry-after": "5"})
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics")
+    def figures(request: Request) -> Response:
+        require(request, "metrics")
+        metrics.queue.set(api.state.gate.inside)
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/healthz")
     def health() -> dict[str, str]:
@@ -44,17 +76,20 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
 
     @app.get("/source")
     def source(
+        request: Request,
         document: str,
         start: Position,
         end: Position,
         first: Annotated[int | None, Query(alias="from", ge=0)] = None,
         last: Annotated[int | None, Query(alias="to", ge=0)] = None,
     ) -> JSONResponse:
-        found: dict[str, Any] = window(answerer.index.document(document), start, end, first, last)
+        readable = Readable(answerer.index, require(request, "ask").groups)
+        found: dict[str, Any] = window(readable.document(document), start, end, first, last)
         return JSONResponse(found, headers={"cache-control": "no-store"})
 
     app.mount("/ui", StaticFiles(directory=chat.STATIC))
-    chat.mount(app, answerer, settings)  # takes every path that is left, so it comes last
+    app.mount("/v1", api)
+    chat.mount(app, watched, settings)  # takes every path that is left, so it comes last
     return app
 
 
@@ -88,10 +123,10 @@ class Server(uvicorn.Server):
 def listen(settings: Settings, *, network: bool = False) -> socket.socket:
     """A listening socket on host and port of `settings`. Raises BadInput as `serve` does."""
     host, port = settings.host.strip("[]"), settings.port
-    if not network and not _loopback(host):
+    if not network and not settings.login and not _loopback(host):
         raise BadInput(
             f"{host} would open the documents to the network, without a login; "
-            "use 127.0.0.1, or pass --network if that is what you want"
+            "use 127.0.0.1, set login, or pass --network if that is what you want"
         )
     if not 0 <= port <= 65535:
         raise BadInput(f"port {port} does not exist; choose one up to 65535, for example RAG_PORT=7861")

@@ -1,0 +1,155 @@
+"""PDF → canonical text: lines become paragraphs, items, rows and headings; every character knows its place.
+
+Lines stand in the order of the file, which is the reading order of what word processors and typesetters write; a page
+whose lines run up and down is sorted from top to bottom, and that is said.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rag.errors import LoadError
+from rag.load.build import Builder, File, Loaded, document, iso_date
+from rag.load.glyphs import Box, Glyphs, character_boxes, glyphs, information, opened, outline
+from rag.load.lines import PAGE, Part, blocks_of, dehyphenated, goes_on, join, key, mark_headings, up_and_down, words_of
+from rag.load.margins import running
+from rag.types import Page
+
+_DATE = re.compile(r"D:(\d{4})(\d{2})(\d{2})")
+_FEW = 5  # characters: a page with no more of them that are hidden, or that no font explains, is not worth a line
+_NAMED = 8  # pages that one line names
+
+
+@dataclass(slots=True)
+class _Read:
+    """The blocks of a PDF, and what was seen and left out on the way."""
+
+    parts: list[Part]
+    labels: list[str]
+    title: str
+    date: str | None
+    problems: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def read(file: File) -> Loaded:
+    """One document. Raises LoadError when the file is encrypted, damaged, or shows no text."""
+    found = _read(file)
+    builder, places = _written(found.parts)
+    made = document(
+        file,
+        "pdf/1",
+        builder.text,
+        blocks=tuple(builder.blocks),
+        pages=_pages(places, found.labels),
+        sections=builder.sections(),
+        title=found.title or next((part.words for part in found.parts if part.kind == "heading"), ""),
+        date=found.date,
+    )
+    return Loaded((made,), tuple(found.problems), +found.left_out)
+
+
+def boxes(data: bytes, page: int, start: int, end: int) -> list[Box]:
+    """Where `text[start:end]` of the canonical text stands on page `page` (from 1): a box for each printed line.
+
+    In points from the top left of the page as it is shown: x0, y0, x1, y1. The file is read again, so `data` must be
+    the bytes that were loaded; compare their revision first. Empty when nothing of the range is on that page.
+    """
+    _, places = _written(_read(File(data, "this file")).parts)
+    wanted = [place & ((1 << PAGE) - 1) for place in places[start:end] if place >= 0 and place >> PAGE == page - 1]
+    return character_boxes(data, page - 1, wanted)
+
+
+def _read(file: File) -> _Read:
+    with opened(file.data, file.id) as source:
+        pages = [glyphs(source, index) for index in range(len(source))]
+        marks, facts = outline(source), information(source)
+    sizes: Counter[float] = Counter()
+    for line in (line for page in pages if page for line in page.lines):
+        sizes[round(2 * line.size) / 2] += len(line.text)
+    body = sizes.most_common(1)[0][0] if sizes else 10.0
+    margins, printed = running(pages, body)
+    labels = [(page.label if page else "") or printed.get(n, str(n + 1)) for n, page in enumerate(pages)]
+    left_out = Counter({"hidden text": sum(page.hidden for page in pages if page)})
+    shuffled = []
+    for number, page in enumerate(pages):
+        if page:
+            left_out["running heads and feet"] += sum(len(page.lines[at].text) for at in margins[number])
+            page.lines = [line for at, line in enumerate(page.lines) if at not in margins[number]]
+            if up_and_down(page.lines):
+                page.lines.sort(key=lambda line: (-round(line.base / 2), line.box[0]))
+                shuffled.append(number)
+    parts = _joined(pages)
+    if not parts:
+        scans = any(page and page.scanned for page in pages)
+        why = "its pages are pictures (a scan); run OCR over it first" if scans else "its pages show no text"
+        raise LoadError(f"{file.id}: {why}")
+    vocabulary = words_of(pages)
+    for part in parts:
+        left_out["hyphens at line ends"] += dehyphenated(part, vocabulary)
+    mark_headings(parts, body, {(index, key(title)): level for index, level, title in marks})
+    dates = [_DATE.match(facts.get(name, "")) for name in ("ModDate", "CreationDate")]
+    date = next((iso_date(f"{found[1]}-{found[2]}-{found[3]}") for found in dates if found), None)
+    return _Read(parts, labels, facts.get("Title", ""), date, _remarks(pages, shuffled, labels), left_out)
+
+
+def _joined(pages: Sequence[Glyphs | None]) -> list[Part]:
+    """The blocks of all pages; a sentence that runs over the end of a page stays in one."""
+    parts: list[Part] = []
+    for number, page in enumerate(pages):
+        for part in blocks_of(number, page.lines) if page else ():
+            if parts and goes_on(parts[-1], part):
+                join(parts[-1], part)
+            else:
+                parts.append(part)
+    return parts
+
+
+def _written(parts: Sequence[Part]) -> tuple[Builder, array[int]]:
+    """The canonical text, and for each of its code points the place it came from (-1: added by the loader)."""
+    builder, places = Builder(), array("q")
+    group, grouped = object(), ""
+    for part in parts:
+        if part.kind != grouped:
+            group, grouped = object(), part.kind
+        together = group if part.kind in ("row", "item") else None
+        block = builder.write(part.kind, part.words, marker=part.marker, group=together, level=part.level)
+        places.extend([-1] * (block.start - len(places)))
+        places.extend(part.at)
+    return builder, places
+
+
+def _pages(places: array[int], labels: Sequence[str]) -> tuple[Page, ...]:
+    """The range of each page that has text, from its first character to its last."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for position, place in enumerate(places):
+        if place >= 0:
+            first.setdefault(place >> PAGE, position)
+            last[place >> PAGE] = position + 1
+    return tuple(Page(number + 1, labels[number], first[number], last[number]) for number in sorted(first))
+
+
+def _remarks(pages: Sequence[Glyphs | None], shuffled: Sequence[int], labels: Sequence[str]) -> list[str]:
+    """What a reader of the text should know, a line for each kind."""
+    there = [(number, page) for number, page in enumerate(pages) if page]
+    kinds = (
+        ("damaged and left out", [number for number, page in enumerate(pages) if not page]),
+        ("a picture without text (a scan?); run OCR over the file", [n for n, page in there if page.scanned]),
+        ("text hidden from every reader is left out", [n for n, page in there if page.hidden > _FEW]),
+        (
+            "a font does not say which characters it shows; the text may be wrong",
+            [n for n, p in there if p.unmapped > _FEW],
+        ),
+        ("lines out of order; sorted from top to bottom, compare with the page", list(shuffled)),
+    )
+    return [
+        f"page{'s' if len(numbers) > 1 else ''} {', '.join(labels[n] for n in numbers[:_NAMED])}"
+        f"{', …' if len(numbers) > _NAMED else ''}: {what}"
+        for what, numbers in kinds
+        if numbers
+    ]

@@ -1,0 +1,154 @@
+"""PPTX → canonical text: slides are pages, titles are headings, tables are rows, notes stand after their slide."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from rag.load.build import Builder, File, Loaded, document
+from rag.load.ooxml import main_part, properties, relations
+from rag.load.zipped import Members, attribute, child, local
+
+_MARGINS = frozenset({"dt", "ftr", "sldNum", "hdr"})
+_TITLES = frozenset({"title", "ctrTitle"})
+_INDENT = 16
+
+
+def read(file: File) -> Loaded:
+    """One document, one page a slide. Raises LoadError when the file is damaged, encrypted, or shows no text."""
+    members = Members(file)
+    part = main_part(file, members)
+    parts = relations(members, part)
+    writer = _Writer()
+    hidden = []
+    order = child(members.xml(part), "sldIdLst")
+    for number, entry in enumerate(order if order is not None else (), 1):
+        keys = [value for key, value in entry.attrib.items() if key.startswith("{")]  # r:id, beside a plain id
+        relation = next((parts[key] for key in keys if key in parts), None)
+        slide = members.xml(relation.target) if relation and relation.target in members else None
+        with writer.builder.page(str(number)):
+            if slide is None or not relation:
+                continue
+            if attribute(slide, "show") in ("0", "false"):
+                hidden.append(str(number))
+                writer.left_out["hidden slides"] += sum(len(e.text or "") for e in slide.iter() if local(e) == "t")
+                continue
+            writer.slide(slide, number)
+            for other in relations(members, relation.target).values():
+                if other.kind == "notesSlide" and other.target in members:
+                    writer.notes(members.xml(other.target))
+    builder = writer.builder
+    title, date = properties(members)
+    if title.lower() in ("powerpoint presentation", "presentation"):
+        title = ""  # what the program writes there itself
+    made = document(
+        file,
+        "pptx/1",
+        builder.text,
+        blocks=tuple(builder.blocks),
+        pages=tuple(builder.pages),
+        sections=builder.sections(),
+        title=title or (builder.headings[0][1] if builder.headings else ""),
+        date=date,
+    )
+    problems = (f"hidden slides left out: {', '.join(hidden)}",) if hidden else ()
+    return Loaded((made,), problems, +writer.left_out)
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.builder = Builder()
+        self.left_out: Counter[str] = Counter()
+
+    def slide(self, slide: Element, number: int) -> None:
+        """The title first, then the shapes from back to front, as they were laid out."""
+        shapes = list(_shapes(slide))
+        titles = [shape for shape in shapes if _role(shape) in _TITLES and _text(shape)]
+        title = " ".join(" ".join(_text(shape).split()) for shape in titles)
+        if title:
+            self.builder.write("heading", title, level=1)
+        for shape in shapes:
+            if _role(shape) in _MARGINS:
+                self.left_out["running heads and feet"] += len(_text(shape))
+            elif shape not in titles:
+                self._shape(shape)
+
+    def notes(self, notes: Element) -> None:
+        """What the speaker says, below a section of that name."""
+        bodies = [shape for shape in _shapes(notes) if _role(shape) == "body" and _text(shape)]
+        with self.builder.under("Speaker notes", 2):
+            for shape in bodies:
+                self._shape(shape)
+
+    def _shape(self, shape: Element) -> None:
+        if local(shape) == "graphicFrame":
+            for table in (element for element in shape.iter() if local(element) == "tbl"):
+                self._table(table)
+            return
+        role, group = _role(shape), object()
+        for paragraph in (element for element in shape.iter() if local(element) == "p"):
+            words = _words(paragraph)
+            if not words:
+                continue
+            look = child(paragraph, "pPr")
+            bullet = child(look, "buChar") is not None or child(look, "buAutoNum") is not None
+            plain = child(look, "buNone") is not None
+            if bullet or (role in ("", "obj") and not plain):
+                indent = ("  " * int(attribute(look, "lvl") or 0))[:_INDENT]
+                self.builder.write("item", words, marker=f"{indent}- ", group=group)
+            else:
+                self.builder.write("paragraph", words)
+
+    def _table(self, table: Element) -> None:
+        group = object()
+        header, body = "", (0, 0)
+        has_header = attribute(child(table, "tblPr"), "firstRow") in ("1", "true")
+        for row in (element for element in table if local(element) == "tr"):
+            cells = [" ".join(_text(cell).split()) for cell in row if local(cell) == "tc"]
+            if not any(cells):
+                continue
+            words = " | ".join(cells)
+            block = self.builder.write("row", words, group=group)
+            if has_header and not header:
+                header = words
+            else:
+                body = (body[0] if body[1] else block.start, block.end)
+        if header and body[1]:
+            self.builder.section(header, *body)
+
+
+def _shapes(slide: Element) -> Iterator[Element]:
+    """Shapes and tables, those of groups too; of a thing that is there twice (for older readers) the first."""
+    tree = child(slide, "cSld", "spTree")
+    stack = list(reversed(tree)) if tree is not None else []
+    while stack:
+        element = stack.pop()
+        if local(element) in ("sp", "graphicFrame"):
+            look = next((e for e in element.iter() if local(e) == "cNvPr"), None)
+            if attribute(look, "hidden") not in ("1", "true"):
+                yield element
+        elif local(element) == "AlternateContent":
+            stack += list(reversed(element))[-1:]
+        elif local(element) in ("grpSp", "Choice", "Fallback"):
+            stack += reversed(element)
+
+
+def _role(shape: Element) -> str | None:
+    """The placeholder's type, "" for the body of a slide, None for a free text box."""
+    found = next((e for e in shape.iter() if local(e) == "ph"), None)
+    return None if found is None else attribute(found, "type") or ""
+
+
+def _text(element: Element) -> str:
+    return "\n".join(filter(None, (_words(e) for e in element.iter() if local(e) == "p")))
+
+
+def _words(paragraph: Element) -> str:
+    parts = []
+    for element in paragraph:
+        if local(element) == "br":
+            parts.append("\n")
+        elif local(element) in ("r", "fld") and attribute(element, "type") != "slidenum":
+            parts += [inner.text or "" for inner in element if local(inner) == "t"]
+    return "\n".join(" ".join(line.split()) for line in "".join(parts).split("\n")).strip()

@@ -1,0 +1,93 @@
+"""XLSX → canonical text: sheets are sections, rows are blocks. The door of openpyxl."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import re
+import warnings
+from collections import Counter
+from typing import Any
+
+import openpyxl
+
+from rag.load.build import Builder, File, Loaded, document
+from rag.load.ooxml import properties
+from rag.load.table import Sheet
+from rag.load.zipped import Members
+
+_QUOTED = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]*)[^\]]*\]|_.|\*.|\[[^\]]*\]')
+_PLACES = re.compile(r"[#0?,]*[0#?](?:\.([0#?]+))?")
+_NO_VALUE = re.compile(rb"</f>\s*(?:<v\s*/>|<v></v>)?\s*</c>")
+
+
+def read(file: File) -> Loaded:
+    """One document. Raises LoadError when the workbook is damaged, encrypted, or shows no text."""
+    members = Members(file)
+    unknown = 0
+    for name in members.names:
+        if name.endswith((".xml", ".rels")):
+            data = members.read(name)
+            members.check_xml(name, data)
+            unknown += len(_NO_VALUE.findall(data)) if "worksheets/" in name else 0
+    builder = Builder()
+    hidden: list[str] = []
+    left_out: Counter[str] = Counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on styles and extensions, none of which we read
+        book = openpyxl.load_workbook(io.BytesIO(file.data), read_only=True, data_only=True, keep_links=False)
+        for sheet in book.worksheets:
+            if sheet.sheet_state != "visible":
+                hidden.append(sheet.title)
+                left_out["hidden sheets"] += sum(len(str(v)) for r in sheet.values for v in r if v is not None)
+            else:
+                with builder.under(f"Sheet {sheet.title}", 1):
+                    _sheet(builder, sheet)
+        book.close()
+    title, date = properties(members)
+    made = document(
+        file, "xlsx/1", builder.text, blocks=tuple(builder.blocks), sections=builder.sections(), title=title, date=date
+    )
+    problems = [f"hidden sheets left out: {', '.join(hidden)}"] if hidden else []
+    if unknown:
+        problems.append(f"{unknown} formulas without a stored value left out; open the file and save it again")
+    return Loaded((made,), tuple(problems), left_out)
+
+
+def _sheet(builder: Builder, sheet: Any) -> None:
+    sheet.reset_dimensions()  # what the file declares may be a million columns of nothing
+    table = Sheet(builder)
+    for number, row in enumerate(sheet.iter_rows(), 1):
+        cells = [(cell.value, cell) for cell in row]
+        filled = [(value, cell) for value, cell in cells if value is not None]
+        if filled:
+            words = all(isinstance(value, str) for value, _ in filled)
+            bold = words and all(cell.font and cell.font.b for _, cell in filled)
+            table.row(
+                number, [shown(v, c.number_format if v is not None else "") for v, c in cells], words=words, bold=bold
+            )
+        else:
+            table.row(number, (), words=False)
+
+
+def shown(value: object, pattern: str) -> str:
+    """A cell's value as its number format shows it: percentages, decimals, thousands, currency, dates."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, datetime.datetime):
+        return str(value.date()) if value.time() == datetime.time() else str(value)
+    if not isinstance(value, int | float):
+        return str(value)
+    first = (pattern or "General").split(";")[0]
+    bare = _QUOTED.sub("", first)
+    places = _PLACES.search(bare)
+    if places is None or re.search(r"[a-zA-Z/]", bare):
+        return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
+    decimals = len(places[1] or "")
+    figure = value * 100 if "%" in bare else value
+    words = f"{abs(figure):{',' if ',' in places[0] else ''}.{decimals}f}"
+    literal = _QUOTED.sub(lambda found: found[1] or found[2] or found[3] or "", first)
+    before, _, after = literal.partition(places[0])
+    return f"{'-' if figure < 0 else ''}{before.strip()}{words}{after.rstrip()}"
