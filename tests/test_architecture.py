@@ -36,6 +36,7 @@ LEVELS = [
     {"answer"},
     {"evaluate", "web"},
     {"train"},
+    {"commands"},
     {"__main__"},
 ]
 DOORS = {
