@@ -20,6 +20,7 @@ from rag.readable import Readable
 from rag.settings import Settings
 from rag.web import chat
 from rag.web.api import create_api
+from rag.web.conversations import conversations
 from rag.web.guard import Guard, PortalCors
 from rag.web.identity import Login, SignOn, require
 from rag.web.limits import Rate
@@ -87,6 +88,7 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
         found: dict[str, Any] = window(readable.document(document), start, end, first, last)
         return JSONResponse(found, headers={"cache-control": "no-store"})
 
+    app.include_router(conversations(watched, settings, api.state.gate))
     app.mount("/ui", StaticFiles(directory=chat.STATIC))
     app.mount("/v1", api)
     chat.mount(app, watched, settings)  # takes every path that is left, so it comes last
