@@ -20,6 +20,7 @@ from rag.evaluate.datasets import kind_of, read_passages
 from rag.evaluate.markdown import Result, page
 from rag.evaluate.runner import SUMMARY, Watch, run
 from rag.evaluate.sets import Run, runs
+from rag.runtime import RECIPE
 from rag.settings import Settings
 
 TABLE, STATED = "table.md", "stated.json"
@@ -34,7 +35,8 @@ def write_tables(
     readers: as in the settings. only: runs with one of these in their name. sample: at most so many questions a set.
     Raises BadInput when OUT holds figures of another seed, sample, model or data.
     """
-    _state(out, {"data": str(Path(settings.data).resolve()), "model": settings.model, "sample": sample, "seed": seed})
+    data = str(Path(settings.data).resolve())
+    _state(out, {"data": data, "model": f"{settings.model} ({RECIPE})", "sample": sample, "seed": seed})
     missing: dict[str, None] = {}
     found: dict[str, dict[str, Result]] = {}
     for reader in readers:
