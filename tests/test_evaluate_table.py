@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rag.errors import BadInput
+from rag.errors import BadInput, RagError
 from rag.evaluate import run, tables
 from rag.evaluate.command import main
 from rag.evaluate.datasets import read_passages
@@ -120,7 +120,7 @@ def test_an_index_that_was_stopped_half_way_is_made_again(data: Path, tmp_path: 
 def test_every_command_of_the_table_is_one_that_the_grammar_takes(data: Path, capsys: Any) -> None:
     import shlex
 
-    from rag.evaluate.command import grammar
+    from rag.evaluate.grammar import grammar
 
     for made in runs(rereads=True):
         given = shlex.split(made.command(seed=3))[2:]
@@ -192,3 +192,25 @@ def test_figures_at_a_threshold_by_hand() -> None:
     assert at_threshold(scores, 0.8) == (0.5, 0.5, 0.5, 0.5)  # the cut itself answers
     assert at_threshold(scores, 0.3) == (0.5, 0.625, 0.75, 0.5)
     assert at_threshold(scores, 0.95) == (0.5, 0.5, 0, 1)
+
+
+def test_the_curves_of_runs_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from xml.etree import ElementTree
+
+    path = rows_to(tmp_path / "s.jsonl", spans(unanswerable=True))
+    for name, engine in (("a", fake(threshold=0)), ("b", fake(threshold=0, broken="reader"))):
+        run(path, engine, out=tmp_path / name)
+    out = tmp_path / "curve.svg"
+    assert main(["curve", f"<first> & best={tmp_path / 'a'}", str(tmp_path / "b"), "--output", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}: <first> & best, b\n"
+    svg = ElementTree.fromstring(out.read_text("utf-8"))
+    assert "<first> & best: 25.0 % wrong when 100 % are answered" in "".join(svg.itertext())
+    lines = [line.get("points", "") for line in svg.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(line.split()) for line in lines] == [4, 4]
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/summary.json").write_text("{}", "utf-8")
+    for folder, words in (("c", "not the summary"), ("d", "no such file")):
+        with pytest.raises(RagError, match=words):
+            main(["curve", str(tmp_path / folder), "--output", str(out)])
+    with pytest.raises(BadInput, match="too many"):
+        main(["curve", *["x"] * 5, "--output", str(out)])

@@ -1,4 +1,4 @@
-"""`rag evaluate run | compare | gate | calibrate | table | draft`: tables on stdout, exit codes of the contracts."""
+"""What each command of `rag evaluate` does: tables on stdout, exit codes of the contracts."""
 
 from __future__ import annotations
 
@@ -11,85 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import BadInput
+from rag.evaluate.grammar import grammar
 from rag.settings import Settings
-
-
-def grammar() -> argparse.ArgumentParser:
-    """The commands and their options. `--index` is None unless it was given."""
-    parser = argparse.ArgumentParser(prog="rag evaluate", description="How good the answers are.")
-    commands = parser.add_subparsers(
-        dest="evaluation", required=True, metavar="run | compare | gate | calibrate | table | draft"
-    )
-
-    run = commands.add_parser("run", help="ask a file of questions and measure the answers")
-    run.add_argument(
-        "questions", help="JSONL of questions, SQuAD JSON, SQuAD-like JSONL, answer sentences, BEIR folder"
-    )
-    run.add_argument("--index", help="the index to ask")
-    run.add_argument("--out", help="folder for results.jsonl, summary.json and report.html")
-    run.add_argument("--mode", choices=("end-to-end", "retrieval", "reader"), help="default: what suits the file")
-    run.add_argument("--open", action="store_true", help="index the file's own passages and answer over all of them")
-    run.add_argument("--retrieval", choices=("dense", "lexical", "fused", "reranked"), help="how passages are found")
-    run.add_argument("--reread", type=_positive, help="reranked: the reader judges so many, the others follow as fused")
-    run.add_argument("--top", type=_positive, help="passages looked at (10; 100 for a BEIR folder)")
-    run.add_argument("--several", action="store_true", help="the gold spans of a row are parts of one answer")
-    run.add_argument("--limit", type=_positive, help="only the first N rows")
-    run.add_argument("--sample", type=_positive, help="N rows drawn at random (see --seed)")
-    run.add_argument("--typos", action="store_true", help="with one typing error in each content word of a question")
-    run.add_argument("--threshold", type=float, help="answer from this probability on, in place of the calibrated one")
-    run.add_argument("--model", help="the embedding model, as in `rag index`")
-    run.add_argument("--reader", help="shipped, overlap, a reader folder or a pulled model")
-    run.add_argument("--seed", type=int, default=0, help="of sample, typos and bootstrap (0)")
-    run.add_argument("--strict", action="store_true", help="exit code 1 when a row could not be used")
-
-    compare = commands.add_parser("compare", help="set two runs side by side, question by question")
-    compare.add_argument("a", help="folder of the first run")
-    compare.add_argument("b", help="folder of the second run")
-    compare.add_argument("--list", type=_positive, default=20, help="questions listed each way (20)")
-    compare.add_argument("--json", action="store_true", help="everything, as JSON")
-    compare.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
-
-    gate = commands.add_parser("gate", help="exit code 1 when a figure fell beyond its margin")
-    gate.add_argument("results", help="folder of the run")
-    gate.add_argument("--baseline", required=True, help="JSON file of values and margins")
-    gate.add_argument("--write-baseline", action="store_true", help="make the baseline that this run just meets")
-    gate.add_argument("--margin", type=float, default=0.02, help="for metrics new to a written baseline (0.02)")
-
-    fit = commands.add_parser("calibrate", help="fit confidence and threshold to labelled questions of your own")
-    fit.add_argument(
-        "questions", nargs="+", metavar="QUESTIONS",
-        help="as for `run`; or a folder with questions.jsonl and the docs/ they are about",
-    )  # fmt: skip
-    fit.add_argument("--index", help="the index that questions outside such a folder are about")
-    fit.add_argument("--max-wrong", type=float, default=0.1, help="accepted share of wrong answers among the answered")
-    fit.add_argument("--out", help="the file to write (default: calibration.json in the index folder)")
-    fit.add_argument("--limit", type=_positive, help="only the first N rows")
-    fit.add_argument("--model", help="the embedding model, as in `rag index`")
-
-    table = commands.add_parser("table", help="run the standard sets and write their figures as one Markdown table")
-    table.add_argument("--data", help="folder with eval/ and retrieval/ (default: RAG_DATA)")
-    table.add_argument("--out", required=True, help="folder of the runs, taken up where it stopped, and of table.md")
-    table.add_argument("--reader", action="append", help="repeatable; default: overlap, and the one of the settings")
-    table.add_argument("--only", action="append", default=[], metavar="NAME", help="only runs with NAME in their name")
-    table.add_argument("--sample", type=_positive, help="at most N questions of every set (default: see the table)")
-    table.add_argument("--model", help="the embedding model, as in `rag index`")
-    table.add_argument("--seed", type=int, default=0, help="of sample, typos and bootstrap (0)")
-
-    draft = commands.add_parser(
-        "draft", help="make questions by rules, for a person to check, and name unreached pages"
-    )
-    draft.add_argument("corpus", help="folder or file, as in `rag index`")
-    draft.add_argument("--output", required=True, help="JSONL file of questions to write")
-    draft.add_argument("--most", type=_positive, default=12, help="questions a document (12)")
-    draft.add_argument("--model", help="the embedding model, as in `rag index`")
-    return parser
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `rag evaluate` with these arguments; the exit code. Raises RagError when nothing could be done."""
     args = grammar().parse_args(argv)
     code: int = {
-        "run": _run, "compare": _compare, "gate": _gate, "calibrate": _calibrate, "table": _table, "draft": _draft
+        "run": _run, "compare": _compare, "gate": _gate, "calibrate": _calibrate, "table": _table, "curve": _curve,
+        "draft": _draft,
     }[args.evaluation](args)  # fmt: skip
     return code
 
@@ -217,6 +148,18 @@ def _table(args: argparse.Namespace) -> int:
     return 3 if missing else 0
 
 
+def _curve(args: argparse.Namespace) -> int:
+    from rag.evaluate.picture import curves_of, picture
+
+    curves = curves_of(args.runs)
+    try:
+        Path(args.output).write_text(picture(curves), "utf-8")
+    except OSError as error:
+        raise BadInput(f"{args.output}: {error.strerror}; choose another --output") from None
+    print(f"{args.output}: {', '.join(curves)}")
+    return 0
+
+
 def _draft(args: argparse.Namespace) -> int:
     import tempfile
     from collections import Counter
@@ -248,10 +191,3 @@ def _draft(args: argparse.Namespace) -> int:
     for path, reason in report.skipped:
         print(f"{path}: {reason}", file=sys.stderr)
     return 3 if report.skipped else 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
