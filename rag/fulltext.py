@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,17 @@ from rag.sqlite import Sqlite
 from rag.types import Filters
 
 POSTINGS = 50_000  # entries of the full text that one question may rank; the rarer terms are taken first
+_REMEMBERED = 10_000  # words that are too common, kept for the next question
 
 
 class FullText(Sqlite):
     """The searches of a store."""
 
     postings = POSTINGS
+
+    def __init__(self, folder: Path, writable: bool) -> None:
+        super().__init__(folder, writable)
+        self._common: set[str] = set()
 
     def allowed(self, filters: Filters) -> np.ndarray | None:
         """The keys of the passages that the filters leave, ascending; None when they leave everything.
@@ -66,8 +72,7 @@ class FullText(Sqlite):
         highest = self.db.execute("SELECT coalesce(max(key), 0) FROM passages").fetchone()[0]
         if highest * len(quoted) <= self.postings:
             return " OR ".join(quoted)
-        count = "SELECT count(*) FROM (SELECT 1 FROM lexical WHERE lexical MATCH ? LIMIT ?)"
-        found = [(self.db.execute(count, (q, self.postings + 1)).fetchone()[0], q) for q in quoted]
+        found = [(self._entries(q), q) for q in quoted]
         ranked = sorted((n, i, q) for i, (n, q) in enumerate(found) if n)
         chosen, total = [], 0
         for n, _, q in ranked:
@@ -76,6 +81,16 @@ class FullText(Sqlite):
                 break
             chosen.append(q)
         return " OR ".join(chosen) or " AND ".join(q for _, _, q in ranked[:2])
+
+    def _entries(self, quoted: str) -> int:
+        """How many passages have a term, counted up to the budget; one that was too common is not counted again."""
+        if quoted in self._common:
+            return self.postings + 1
+        count = "SELECT count(*) FROM (SELECT 1 FROM lexical WHERE lexical MATCH ? LIMIT ?)"
+        ((found,),) = self.rows(count, (quoted, self.postings + 1))
+        if found > self.postings and len(self._common) < _REMEMBERED:
+            self._common.add(quoted)
+        return int(found)
 
     def frequency(self, term: str, filters: Filters, most: int = 1000) -> int:
         """How many passages that the filters leave have a term, counted up to `most`."""

@@ -31,6 +31,9 @@ class Ledger(ABC):
     def drop(self, where: str, values: Sequence[Any]) -> bool:
         """Within a transaction remove the documents of which this holds; False when there is none."""
 
+    def fill(self) -> None:  # noqa: B027 (a folder has nothing to do)
+        """Everything will be copied in now."""
+
     def meta(self) -> dict[str, str]:
         """Format, id, version, model, dimension."""
         return dict(self.rows("SELECT key, value FROM meta"))

