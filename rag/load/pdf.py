@@ -43,7 +43,7 @@ def read(file: File) -> Loaded:
     builder, places = _written(found.parts)
     made = document(
         file,
-        "pdf/1",
+        "pdf/2",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=_pages(places, found.labels),
