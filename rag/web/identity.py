@@ -7,11 +7,12 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import jwt
 from anyio import to_thread
+from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -52,6 +53,20 @@ def require(request: Any, scope: str) -> Identity:
     if scope not in found.scopes:
         raise Refused(403, "forbidden", f"this needs the scope {scope!r}")
     return found
+
+
+def asker(request: Request) -> Identity:
+    """Someone with the scope `ask`."""
+    return require(request, "ask")
+
+
+def admin(request: Request) -> Identity:
+    """Someone with the scope `admin`."""
+    return require(request, "admin")
+
+
+Asker = Annotated[Identity, Depends(asker)]
+Admin = Annotated[Identity, Depends(admin)]
 
 
 class SignOn:
