@@ -11,6 +11,7 @@ LEVELS = [
     {"settings"},
     {
         "keys",
+        "state",
         "load",
         "chunk",
         "quote",
@@ -42,7 +43,7 @@ DOORS = {
     "onnxruntime": {"runtime", "train"},  # train exports and quantises
     "tokenizers": {"runtime", "train"},
     "sentence_transformers": {"embed"},
-    "sqlite3": {"sqlite", "keys"},  # keys: who may call is no part of the index
+    "sqlite3": {"sqlite", "keys", "state"},  # who may call and what people leave behind are no part of the index
     "jwt": {"web"},
     "prometheus_client": {"web"},
     "psycopg": {"postgres"},

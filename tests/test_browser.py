@@ -222,6 +222,40 @@ def test_every_reason_has_its_words(visit: Visit, answerer: FakeAnswerer) -> Non
     assert len(set(page.locator(".silence").all_text_contents())) == len(headlines)
 
 
+# ---- taking it along
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1024, 768), (1920, 1080)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_quote_is_copied_with_its_source(visit: Visit, width: int, height: int, scheme: str) -> None:
+    page = visit(width, height, scheme)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+    def copied(turn: Any, n: int) -> str:
+        take = turn.locator(".leading .take").nth(n)
+        page.evaluate("navigator.clipboard.writeText('')")
+        take.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_function("navigator.clipboard.readText().then((text) => text !== '')")
+        return page.evaluate("navigator.clipboard.readText()")
+
+    turn = ask(page, "How long is parental leave?")
+    where = "Harbour Library staff handbook, Parental leave, p. 2, 4 May 2024"
+    assert copied(turn, 0) == f"“{SCRIPT['How long is parental leave?'][0][0][1]}”\n— {where}"
+    page.wait_for_function("document.querySelector('[role=status].unseen').textContent === 'Copied with its source.'")
+    assert turn.locator(".take").first.get_attribute("aria-label") == "Copy quote 1 with its source as text"
+    turn = ask(page, "What did the visitor write?")
+    assert "<img" not in copied(turn, 1).replace("\\<img", "")
+    assert copied(turn, 1).startswith("> A visitor wrote \\<img src=x")
+    assert "<img" not in copied(turn, 2)
+    assert "<script" not in copied(turn, 2)
+    page.evaluate("(html) => { window.parsed = new DOMParser().parseFromString(html, 'text/html'); }", copied(turn, 2))
+    quote = SCRIPT["What did the visitor write?"][0][0][1]
+    assert page.evaluate("parsed.querySelector('blockquote').textContent") == quote
+    if os.environ.get("SHOTS"):
+        page.screenshot(path=f"{os.environ['SHOTS']}/copy-{width}-{scheme}.png")
+
+
 # ---- the source
 
 

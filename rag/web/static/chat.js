@@ -7,6 +7,14 @@ const SHORT = 60; // characters; a longer answer is read in its quote, not as a 
 const PULSE = 3000; // ms
 const SUN = "M12 3v2m0 14v2M3 12h2m14 0h2M5.6 5.6L7 7m10 10l1.4 1.4M5.6 18.4L7 17M17 7l1.4-1.4M12 8a4 4 0 100 8 4 4 0 000-8z";
 const PLUS = "M12 5v14M5 12h14";
+// What could run or compute elsewhere is escaped: markup in HTML, marks of Markdown.
+const html = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+const markdown = (text) => text.replace(/[\\`*_{}[\]()<>#+!|~-]/g, "\\$&");
+const FORMS = {
+  plain: (quote, where) => `“${quote}”\n— ${where}`,
+  markdown: (quote, where) => `${markdown(quote).replace(/^/gm, "> ")}\n>\n> — ${markdown(where)}\n`,
+  html: (quote, where) => `<figure><blockquote>${html(quote)}</blockquote><figcaption>${html(where)}</figcaption></figure>`,
+};
 const page = { turns: new Map(), asked: 0, busy: null };
 
 /** Build the page in `element` and listen for what the server sends. */
@@ -151,7 +159,7 @@ function answers(answer) {
     const own = item.citations.filter((n) => byNumber.has(n)).map((n) => byNumber.get(n));
     const quotes = own.map((i, rank) => [
       rank === 1 && el("p", { class: "also" }, words.also),
-      el("figure", { class: rank ? "supporting" : "leading" }, quote(places[i]), citing(places, i)),
+      el("figure", { class: rank ? "supporting" : "leading" }, quote(places[i]), citing(places, i), copying(places[i])),
     ]);
     const telling = item.text.length <= SHORT && item.text !== places[own[0]]?.quote;
     const short = telling ? el("p", { class: "short", dir: "auto" }, item.text) : null;
@@ -178,6 +186,22 @@ function citing(places, i) {
     onclick: () => source.open(places, i, true),
   }, el("span", { class: "number", "aria-hidden": "true" }, String(place.n)), spot(where));
   return el("figcaption", {}, place.button);
+}
+
+/** Three ways to take a quote along with its source. */
+function copying(place) {
+  const { words } = page;
+  const button = ([name, write]) => el("button", {
+    type: "button", class: "take", "aria-label": fill(words.copy_as, { form: words.forms[name], n: place.n }),
+    onclick: () => copied(write(place.quote, oneLine(whereabouts(place, words)))),
+  }, words.forms[name]);
+  return el("p", { class: "taking" }, words.copy, " ", Object.entries(FORMS).map(button));
+}
+
+function copied(text) {
+  navigator.clipboard.writeText(text).then(
+    () => { page.status.textContent = page.words.copied; },
+    () => { page.status.textContent = page.words.not_copied; });
 }
 
 function spot(where) {
