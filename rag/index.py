@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
@@ -236,10 +236,13 @@ class Index:
             self._save_vectors()
             return removed
 
-    def put(self, documents: Sequence[Document]) -> None:
-        """Add documents that are already loaded (an evaluation's passages), replacing those of the same id."""
+    def put(self, documents: Sequence[Document], progress: Callable[[float], None] | None = None) -> None:
+        """Add documents that are already loaded (uploads, an evaluation's passages), replacing those of the same id.
+
+        `progress` is told the share (0 to 1) of the passages at hand that is embedded; what it raises ends the work.
+        """
         with self._lock():
-            writer = Writer(self.store, lambda: self.encoder, SyncReport())
+            writer = Writer(self.store, lambda: self.encoder, SyncReport(), progress)
             for document in documents:
                 writer.document("", document.id, document)
             writer.flush()

@@ -47,6 +47,9 @@ class Settings:
     waiting: int = 64  # API questions that may wait; more are turned away with 503
     hsts: int = 0  # seconds of Strict-Transport-Security; set it (31536000) behind TLS
     request_log: str = ""  # a file of JSON lines, one a request, without question texts; "": none
+    uploads: str = ""  # where uploaded files are kept; "": uploads/ in the index folder
+    upload_bytes: int = 50_000_000  # of one file; 0: nobody may upload
+    upload_quota: int = 1_000_000_000  # bytes of files that one user may keep
     title: str = "Pullquote"
     examples: tuple[str, ...] = ()  # questions that the empty page offers; (): made from the documents' headings
 

@@ -60,7 +60,7 @@ DOORS = {
     "pypdfium2": {"load"},
     "openpyxl": {"load"},
     "huggingface_hub": {"hub"},
-    "filelock": {"index"},
+    "filelock": {"index", "web"},  # web: which process indexes the uploads
     "regex": {"chunk"},
 }
 HEAVY = {"torch", "transformers", "sentence_transformers", "gradio", "onnxruntime", "huggingface_hub", "fastapi"}

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rag.errors import BadInput
 from rag.web.problem import problem
 
-BODY_LIMIT = 1_000_000  # bytes of one request
+BODY_LIMIT = 1_000_000  # bytes of one request, but for an upload
+UPLOAD = ("POST", "/v1/documents")  # its own size is checked while it is received
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # What the page needs of Gradio; its upload, file, proxy, call and component routes stay shut.
 GRADIO_API = ("app_id", "queue/join", "queue/data", "heartbeat/", "cancel", "reset", "startup-events")
@@ -106,7 +107,8 @@ def refusal(
     length = headers.get("content-length", "" if "transfer-encoding" in headers else "0")  # neither: there is no body
     if not length.isdecimal():
         return 411, "The request must state its length."
-    return (413, f"The request is larger than {BODY_LIMIT} bytes.") if int(length) > BODY_LIMIT else None
+    large = int(length) > BODY_LIMIT and (method, path) != UPLOAD
+    return (413, f"The request is larger than {BODY_LIMIT} bytes.") if large else None
 
 
 class _Answer:
@@ -122,7 +124,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers.update({**self._headers, "content-security-policy": self._policy.format(nonce=self._nonce)})
+            stricter = headers.get("content-security-policy")  # of an original, which is sandboxed
+            policy = stricter or self._policy.format(nonce=self._nonce)
+            headers.update({**self._headers, "content-security-policy": policy})
             if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
                 self._start = message
                 return

@@ -23,6 +23,9 @@ from rag.web.problem import Refused, of
 
 OPEN = ("/healthz", "/readyz")  # what anyone may fetch
 SIGNED = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+KEY = "key:"  # begins the user of an API key
+PERSON = ("ask", "upload")  # scopes of everyone who signs in
+OWN = "user:"  # begins the groups of one user; no token can claim them
 REFRESH = 300  # seconds after which a JWKS address is read again; an unknown key asks for it after COOL_DOWN
 COOL_DOWN = 30
 
@@ -32,8 +35,13 @@ class Identity:
     """An asker. `groups` None: access is not checked. Without a scope of `keys.SCOPES` nothing can be done."""
 
     user: str
-    groups: tuple[str, ...] | None
+    groups: tuple[str, ...] | None  # with `own`, the group that nobody else is in
     scopes: frozenset[str] = frozenset({"ask"})
+
+    @property
+    def own(self) -> str:
+        """The group of this user alone: what they upload carries it."""
+        return f"{OWN}{self.user}"
 
 
 LOCAL = Identity("local", None, frozenset(SCOPES))
@@ -66,6 +74,14 @@ def admin(request: Request) -> Identity:
 
 
 Asker = Annotated[Identity, Depends(asker)]
+
+
+def uploader(request: Request) -> Identity:
+    """Someone with the scope `upload`."""
+    return require(request, "upload")
+
+
+Uploader = Annotated[Identity, Depends(uploader)]
 Admin = Annotated[Identity, Depends(admin)]
 
 
@@ -105,7 +121,7 @@ class Login:
         if self._keys and bearer.startswith(PREFIX):
             key = self._keys.check(bearer)
             if key:
-                return Identity(f"key:{key.name}", key.groups, frozenset(key.scopes))
+                return _member(f"{KEY}{key.name}", key.groups, key.scopes)
             raise _unknown("the API key is not known, has expired or was revoked")
         if self._signers:
             return self._signed(_bearer(headers, self.settings.identity_header))
@@ -129,11 +145,11 @@ class Login:
             raise _unknown(f"the signed identity is not valid ({type(error).__name__})") from None
         user, groups = claims[chosen.identity_user], claims.get(chosen.identity_groups, ())
         groups = (groups,) if isinstance(groups, str) else groups
-        if not isinstance(user, str) or not user or not isinstance(groups, list | tuple):
+        if not isinstance(user, str) or not user or user.startswith(KEY) or not isinstance(groups, list | tuple):
             raise _unknown("the signed identity has no usable user or groups")
-        member = tuple(group for group in groups if isinstance(group, str))
+        member = tuple(group for group in groups if isinstance(group, str) and not group.startswith(OWN))
         admin = not set(member).isdisjoint(chosen.admin_groups)
-        return Identity(user, member, frozenset(SCOPES if admin else ("ask",)))
+        return _member(user, member, SCOPES if admin else PERSON)
 
 
 class _Signers:
@@ -195,6 +211,11 @@ def _of_set(keys: jwt.PyJWKSet, kid: str | None) -> Any:
     if len(found) != 1:
         raise jwt.PyJWKSetError("no such key")
     return found[0]
+
+
+def _member(user: str, groups: tuple[str, ...] | None, scopes: Collection[str]) -> Identity:
+    own = None if groups is None else (*groups, f"{OWN}{user}")
+    return Identity(user, own, frozenset(scopes))
 
 
 def _bearer(headers: Headers, name: str) -> str:

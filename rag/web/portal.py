@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import ipaddress
 import socket
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import uvicorn
+from anyio import to_thread
 from fastapi import FastAPI, Query, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
@@ -18,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from rag.errors import BadInput, NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
+from rag.state import State
 from rag.web import chat
 from rag.web.api import create_api
 from rag.web.guard import Guard, PortalCors
@@ -38,7 +41,12 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
     app = FastAPI(title=settings.title, docs_url=None, redoc_url=None, openapi_url=None)
     metrics = Metrics(answerer)
     watched = cast("Answerer", Watched(answerer, metrics))
-    api = create_api(watched, settings)
+
+    @functools.cache
+    def state() -> State:
+        return State.open(settings)
+
+    api = create_api(watched, state, settings)
     # The last one added is the first that a request meets.
     app.add_middleware(Rate, per_minute=settings.requests_per_minute)
     app.add_middleware(SignOn, login=Login(settings))
@@ -89,6 +97,7 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
 
     app.mount("/ui", StaticFiles(directory=chat.STATIC))
     app.mount("/v1", api)
+    app.state.uploads = api.state.uploads
     chat.mount(app, watched, settings)  # takes every path that is left, so it comes last
     return app
 
@@ -114,9 +123,15 @@ class Server(uvicorn.Server):
             )
         )
         self._release = app.state.release
+        self._uploads = app.state.uploads
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._uploads.start()
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._release()
+        await to_thread.run_sync(self._uploads.stop)
         await super().shutdown(sockets)
 
 

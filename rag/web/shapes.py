@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rag.types import AnswerItem, Citation, Nearest, Page, Reason, Section
 from rag.verify import Proof
+from rag.web.uploads import Stage
 
 
 class Strict(BaseModel):
@@ -142,6 +143,49 @@ class ProofsJson(BaseModel):
     """What became of each citation."""
 
     proofs: list[Proof]
+
+
+class CollectionJson(BaseModel):
+    """A collection and how many of its documents the asker may read."""
+
+    name: str
+    documents: int
+
+
+class CollectionsJson(BaseModel):
+    """The collections, by name."""
+
+    collections: list[CollectionJson]
+
+
+class UploadJson(BaseModel):
+    """An upload. `groups` besides the owner may read it (null: everyone); `percent` is of the whole way; `problems`
+    is what was left out, or why all of it was."""
+
+    id: str
+    name: str
+    size: int
+    groups: list[str] | None
+    created: str
+    sha256: str
+    collection: str
+    stage: Stage
+    percent: int
+    seconds_left: int | None
+    problems: list[str]
+    documents: list[str]
+
+
+class UploadsJson(BaseModel):
+    """The asker's own uploads, newest first, and what they may upload: bytes of one file (0: nothing) and of all, the
+    groups that they may share with, and whether with everyone."""
+
+    uploads: list[UploadJson]
+    largest: int
+    kept: int
+    quota: int
+    groups: list[str]
+    everyone: bool
 
 
 class RemovedJson(BaseModel):
