@@ -14,14 +14,14 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI, Query, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from rag.errors import BadInput, NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
 from rag.state import State
-from rag.web import chat
+from rag.web import chat, pages
 from rag.web.api import create_api
 from rag.web.guard import Guard, PortalCors
 from rag.web.identity import Login, SignOn, require
@@ -94,6 +94,10 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
         readable = Readable(answerer.index, require(request, "ask").groups)
         found: dict[str, Any] = window(readable.document(document), start, end, first, last)
         return JSONResponse(found, headers={"cache-control": "no-store"})
+
+    @app.get("/library")
+    def library() -> HTMLResponse:
+        return HTMLResponse(pages.library(settings.title))
 
     app.mount("/ui", StaticFiles(directory=chat.STATIC))
     app.mount("/v1", api)
