@@ -212,6 +212,10 @@ class FakeIndex:
         """Whether any of the documents named is there; none of them has groups."""
         return any(id in self.held for id in filters.documents or self.held)
 
+    def frequency(self, word: str, filters: Filters) -> int:
+        """How many documents have the word."""
+        return sum(word.lower() in d.text.lower() for d in self.held.values())
+
     def remove(self, ids: Sequence[str]) -> int:
         """Forget documents."""
         return sum(self.held.pop(id, None) is not None for id in ids)

@@ -41,12 +41,12 @@ Visit = Callable[..., Any]
 
 
 @contextmanager
-def serving(answerer: FakeAnswerer, port: int = 0) -> Iterator[tuple[str, Callable[[], None]]]:
+def serving(answerer: FakeAnswerer, folder: Path, port: int = 0) -> Iterator[tuple[str, Callable[[], None]]]:
     """(address, stop) of a real server; port 0 is a free one."""
     from rag.web.portal import Server, create_app, listen
 
     listener = listen(Settings(port=port))
-    server = Server(create_app(answerer, Settings(examples=EXAMPLES)))  # type: ignore[arg-type]
+    server = Server(create_app(answerer, Settings(examples=EXAMPLES, index=str(folder))))  # type: ignore[arg-type]
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
 
@@ -62,9 +62,9 @@ def serving(answerer: FakeAnswerer, port: int = 0) -> Iterator[tuple[str, Callab
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[tuple[str, FakeAnswerer]]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, FakeAnswerer]]:
     answerer = FakeAnswerer()
-    with serving(answerer) as (address, _):
+    with serving(answerer, tmp_path_factory.mktemp("index")) as (address, _):
         yield address, answerer
 
 
@@ -374,7 +374,6 @@ def test_an_example_asks_itself(visit: Visit, answerer: FakeAnswerer) -> None:
     assert not page.is_visible(".welcome")
 
 
-@pytest.mark.skip(reason="a question right after New conversation stays pending: known, see the changelog")
 def test_a_follow_up_carries_the_conversation_until_a_new_one(visit: Visit, answerer: FakeAnswerer) -> None:
     page = visit()
     ask(page, "How long is parental leave?")
@@ -430,15 +429,15 @@ def test_a_failure_is_one_friendly_line(visit: Visit, caplog: pytest.LogCaptureF
     assert "secret" not in page.content()
     assert "secret: /etc/passwd" in caplog.text  # the log has it
     turn = ask(page, "long " * 500)
-    assert "a question has 1 to 2,000 characters" in turn.locator(".problem").text_content()
+    assert "the question has 2499 characters; at most 2000 are read" in turn.locator(".problem").text_content()
     page.fill("#question", "   ")
     page.keyboard.press("Enter")
     assert page.locator(".turn").count() == 2
     assert ask(page, "How long is parental leave?").locator(".leading blockquote").count() == 1
 
 
-def test_a_server_that_went_away_is_said_and_the_page_recovers(visit: Visit) -> None:
-    with serving(FakeAnswerer()) as (address, stop):
+def test_a_server_that_went_away_is_said_and_the_page_recovers(visit: Visit, tmp_path: Path) -> None:
+    with serving(FakeAnswerer(), tmp_path) as (address, stop):
         page = visit(390, 844, address=address)
         turn = ask(page, "How long is parental leave?")
         stop()
@@ -450,9 +449,10 @@ def test_a_server_that_went_away_is_said_and_the_page_recovers(visit: Visit) -> 
         page.wait_for_selector(".turn:last-child .problem")
         assert "could not be answered just now" in page.text_content(".turn:last-child .problem")
         assert page.text_content(".send") == "Ask"
-    with serving(FakeAnswerer(), urlsplit(address).port or 0):
-        page.wait_for_selector(".welcome button")  # the page finds the new server and starts afresh
-        assert ask(page, "How long is parental leave?").locator(".leading blockquote").count() == 1
+    with serving(again := FakeAnswerer(), tmp_path, urlsplit(address).port or 0):
+        page.locator(".again").click()
+        page.wait_for_selector(".turn:last-child .silence")
+        assert [turn.content for turn in again.asked[-1][1]] == ["How long is parental leave?", "26 weeks"]
     page.noise.clear()  # Chromium itself reports the refused connections
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from anyio import to_thread
@@ -15,10 +14,10 @@ from rag import __version__
 from rag.errors import BadInput
 from rag.readable import Readable
 from rag.settings import Settings
-from rag.state import State
 from rag.types import Filters, Page, Section
 from rag.verify import Proof, verify
 from rag.web import library
+from rag.web.conversations import Desk
 from rag.web.identity import Asker, Identity
 from rag.web.limits import Gate
 from rag.web.problem import PROBLEMS, explain
@@ -32,12 +31,12 @@ LARGEST = 400_000  # code points of one source range
 NO_STORE = {"cache-control": "no-store"}
 
 
-def create_api(answerer: Answerer, state: Callable[[], State], settings: Settings) -> FastAPI:
+def create_api(answerer: Answerer, desk: Desk, settings: Settings) -> FastAPI:
     """The app that is mounted at /v1; SignOn must stand before it."""
     api = FastAPI(title=f"{settings.title} API", version=__version__, docs_url=None, redoc_url=None, responses=PROBLEMS)
     api.state.gate = gate = Gate(settings.at_once, settings.waiting)
     explain(api)
-    library.routes(api, answerer, state, settings)
+    library.routes(api, answerer, lambda: desk.state, settings)
 
     @api.post("/ask", response_model=AnswerJson)
     async def ask(body: Question, who: Asker, request: Request) -> Response:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rag.web.identity import Identity
 from rag.web.problem import Refused, of
 
-COUNTED = ("/v1/", "/source", "/gradio_api/queue/join")  # paths that cost something
+COUNTED = ("/v1/", "/source", "/chat/ask", "/gradio_api/queue/join")  # paths that cost something
 REMEMBERED = 10_000  # identities
 
 

@@ -12,7 +12,8 @@ from rag.web.words import LIBRARY
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark"><title>{title}</title>
-<link rel="icon" href="ui/icon.svg"><link rel="stylesheet" href="ui/chat.css"><link rel="stylesheet" href="ui/{name}.css">
+<link rel="icon" href="ui/icon.svg"><link rel="stylesheet" href="ui/chat.css">
+<link rel="stylesheet" href="ui/{name}.css">
 <script type="module" src="ui/{name}.js"></script></head>
 <body class="{name}" data-words="{words}"></body></html>
 """

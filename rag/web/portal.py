@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import ipaddress
 import socket
 import sys
@@ -20,9 +19,9 @@ from fastapi.staticfiles import StaticFiles
 from rag.errors import BadInput, NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
-from rag.state import State
 from rag.web import chat, pages
 from rag.web.api import create_api
+from rag.web.conversations import Desk, conversations
 from rag.web.guard import Guard, PortalCors
 from rag.web.identity import Login, SignOn, require
 from rag.web.limits import Rate
@@ -41,12 +40,8 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
     app = FastAPI(title=settings.title, docs_url=None, redoc_url=None, openapi_url=None)
     metrics = Metrics(answerer)
     watched = cast("Answerer", Watched(answerer, metrics))
-
-    @functools.cache
-    def state() -> State:
-        return State.open(settings)
-
-    api = create_api(watched, state, settings)
+    desk = Desk(watched, settings)
+    api = create_api(watched, desk, settings)
     # The last one added is the first that a request meets.
     app.add_middleware(Rate, per_minute=settings.requests_per_minute)
     app.add_middleware(SignOn, login=Login(settings))
@@ -99,6 +94,7 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
     def library() -> HTMLResponse:
         return HTMLResponse(pages.library(settings.title))
 
+    app.include_router(conversations(desk, api.state.gate))
     app.mount("/ui", StaticFiles(directory=chat.STATIC))
     app.mount("/v1", api)
     app.state.uploads = api.state.uploads

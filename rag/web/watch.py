@@ -30,6 +30,7 @@ AREAS = (
     "/v1/verify",
     "/v1/",
     "/source",
+    "/chat/",
     "/gradio_api/",
     "/ui/",
 )

@@ -1,10 +1,9 @@
-// The conversation: it raises `ask`, `stop` and `fresh`, and draws what comes back as data in `props.value`.
+// The conversation: questions go to the server and come back as lines of JSON, which are drawn here.
 import { answerMark, day, el, fill, icon, oneLine, pieces, plural, whereabouts } from "./parts.js";
 import * as source from "./source.js";
 
 const WIDE = "(min-width: 960px)"; // here the source opens beside the first answer by itself; see chat.css
 const SHORT = 60; // characters; a longer answer is read in its quote, not as a headline
-const PULSE = 3000; // ms
 const SUN = "M12 3v2m0 14v2M3 12h2m14 0h2M5.6 5.6L7 7m10 10l1.4 1.4M5.6 18.4L7 17M17 7l1.4-1.4M12 8a4 4 0 100 8 4 4 0 000-8z";
 const PLUS = "M12 5v14M5 12h14";
 // What could run or compute elsewhere is escaped: markup in HTML, marks of Markdown.
@@ -15,12 +14,11 @@ const FORMS = {
   markdown: (quote, where) => `${markdown(quote).replace(/^/gm, "> ")}\n>\n> — ${markdown(where)}\n`,
   html: (quote, where) => `<figure><blockquote>${html(quote)}</blockquote><figcaption>${html(where)}</figcaption></figure>`,
 };
-const page = { turns: new Map(), asked: 0, busy: null };
+const page = { turns: new Map(), asked: 0, busy: null, conversation: null };
 
 /** Build the page in `element` and listen for what the server sends. */
-export function mount(element, props, watch, trigger) {
+export function mount(element, props, watch) {
   page.words = JSON.parse(JSON.stringify(props.words));
-  page.trigger = trigger;
   const words = page.words;
   page.welcome = el("section", { class: "welcome" });
   page.list = el("div", { class: "turns" });
@@ -40,9 +38,8 @@ export function mount(element, props, watch, trigger) {
     page.status, composer);
   const saved = localStorage.getItem("pullquote-theme");
   if (saved) document.body.classList.toggle("dark", saved === "dark");
-  document.addEventListener("pullquote:failed", () => page.busy && problem(page.busy, words.failed));
-  watch("value", () => receive(JSON.parse(JSON.stringify(props.value))));
-  if (props.value) receive(JSON.parse(JSON.stringify(props.value)));
+  watch("value", () => welcome(JSON.parse(JSON.stringify(props.value))));
+  if (props.value) welcome(JSON.parse(JSON.stringify(props.value)));
   if (matchMedia("(hover: hover)").matches) page.box.focus({ preventScroll: true });
 }
 
@@ -76,26 +73,58 @@ function ask(question) {
   node.scrollIntoView({ block: "start" });
   busy(turn);
   page.status.textContent = page.words.searching;
-  page.trigger("ask", { question, turn });
-  watchOver(turn);
+  answering(turn, question);
 }
 
-/** While `turn` waits, look whether the server is still there; Gradio alone would wait for ever. */
-async function watchOver(turn) {
-  while (page.busy === turn) {
-    await new Promise((later) => setTimeout(later, PULSE));
-    if (page.busy !== turn) return;
-    const alive = await fetch("healthz", { cache: "no-store" }).then((response) => response.ok, () => false);
-    if (!alive && page.busy === turn) problem(turn, page.words.failed);
+/** Ask the server and draw what it says of it; what goes wrong is said where the answer would stand. */
+async function answering(turn, question) {
+  const { words } = page;
+  const here = page.turns.get(turn);
+  const asking = (here.asking = new AbortController());
+  try {
+    const response = await send("chat/ask", { question, conversation: page.conversation }, asking.signal);
+    for await (const event of lines(response)) {
+      if (page.turns.get(turn) !== here) return; // of a conversation that was left
+      if (event.kind === "asked") [page.conversation, here.id] = [event.conversation, event.turn];
+      else if (event.kind === "answer") receive(turn, event.turn.answer);
+      else if (event.kind === "problem") {
+        if (event.code === "not_found") page.conversation = null;
+        problem(turn, event.code === "not_found" ? words.left : event.message);
+      }
+    }
+    if (page.busy === turn) problem(turn, words.failed); // the line broke off
+  } catch (failure) {
+    if (asking.signal.aborted || page.turns.get(turn) !== here) return;
+    problem(turn, failure.status === 401 ? words.signed_out : failure.told ?? words.failed);
+  }
+}
+
+/** POST as JSON; a refusal is thrown as {status, told}. */
+async function send(path, body, signal) {
+  const response = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
+  if (response.ok) return response;
+  const said = await response.json().catch(() => ({}));
+  throw { status: response.status, told: said.error?.message ?? said.detail };
+}
+
+/** The lines of JSON of a response, as they come. */
+async function* lines(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    const whole = (rest + part.value).split("\n");
+    rest = whole.pop();
+    for (const line of whole) yield JSON.parse(line);
   }
 }
 
 function stop() {
   const turn = page.busy;
-  page.trigger("stop");
+  const { asking, id } = page.turns.get(turn);
+  if (id) send(`chat/turns/${id}/stop`, {}).catch(() => {});
+  asking.abort();
   finish(turn, el("p", { class: "told" }, page.words.stopped), again(turn));
   page.status.textContent = page.words.stopped;
-  page.turns.delete(turn);
 }
 
 function busy(turn) {
@@ -106,7 +135,7 @@ function busy(turn) {
 
 function fresh() {
   if (page.busy) stop();
-  page.trigger("fresh");
+  page.conversation = null;
   page.turns.clear();
   page.list.replaceChildren();
   page.welcome.hidden = false;
@@ -116,11 +145,7 @@ function fresh() {
 
 // ---- receiving
 
-function receive(value) {
-  if (value?.kind === "welcome") return welcome(value);
-  if (!page.turns.has(value?.turn)) return; // stopped, or of a conversation that was left
-  if (value.kind === "error") return problem(value.turn, value.message);
-  const { answer, turn } = value;
+function receive(turn, answer) {
   const answered = answer.status === "answered";
   finish(turn, answered ? answers(answer) : silence(answer));
   page.status.textContent = answered ? plural(page.words.answered, answer.citations.length) : page.words.silence[answer.reason].join(". ");

@@ -1,0 +1,259 @@
+"""What the chat page asks of the server: questions, answered in lines of JSON, and the history that is kept of them.
+
+The history is the server's: a page sends the id of its conversation with each question and holds nothing that is not
+kept. An answer is finished and kept whether or not the page still listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import tempfile
+import threading
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from rag.answer import checked
+from rag.errors import BadInput, RagError
+from rag.settings import Settings
+from rag.state import SavedTurn, State
+from rag.types import Filters, Turn
+from rag.web.identity import Identity, require
+from rag.web.limits import Gate
+from rag.web.shown import Shown, listed
+from rag.web.words import WORDS
+
+if TYPE_CHECKING:
+    from rag.answer import Answerer
+
+REMEMBERED = 6  # turns of a conversation that a follow-up can refer to
+VISITOR = "pullquote_visitor"  # the cookie that stands for a name where there is no login
+VISITING = "visitor:"
+YEAR = 365 * 24 * 3600  # seconds
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_WORKING: set[asyncio.Task[None]] = set()
+
+
+class Strict(BaseModel):
+    """A request body; a member that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Asked(Strict):
+    """A question in a conversation (None: a new one). `alone`: what was said before does not change it."""
+
+    question: str = Field(max_length=100_000)
+    conversation: str | None = Field(default=None, max_length=100)
+    alone: bool = False
+
+
+class Renamed(Strict):
+    """A conversation's new title."""
+
+    title: str = Field(max_length=10_000)
+
+
+class Sharing(Strict):
+    """Whether an answer may be read by whoever has its link."""
+
+    shared: bool
+
+
+class Rated(Strict):
+    """What the asker thinks of an answer."""
+
+    good: bool
+    reason: str = Field(default="", max_length=100)
+    comment: str = Field(default="", max_length=2_000)
+
+
+class Desk:
+    """The engine, and the state that goes with it, opened when first needed."""
+
+    def __init__(self, answerer: Answerer, settings: Settings) -> None:
+        self.answerer = answerer
+        self.settings = settings
+        self._guard = threading.Lock()
+        self._state: State | None = None
+
+    @property
+    def state(self) -> State:
+        """Beside the index; where that cannot be written, in a place that lasts as long as the program."""
+        with self._guard:
+            self._state = self._state or self._opened()
+            return self._state
+
+    def _opened(self) -> State:
+        try:
+            state = State.open(self.settings)
+        except BadInput as error:
+            logging.getLogger(__name__).warning("conversations are forgotten when the program ends: %s", error)
+            state = State.open(Settings(index=tempfile.mkdtemp(prefix="pullquote-")))
+        state.interrupted(WORDS["interrupted"])
+        return state
+
+    def owner(self, request: Request, who: Identity) -> str:
+        """Whose history this is. Without a login it is this machine's, and each browser from elsewhere has its own."""
+        here = request.client is not None and request.client.host in ("127.0.0.1", "::1")
+        if self.settings.login or (here and "x-forwarded-for" not in request.headers):
+            return who.user
+        return VISITING + (request.cookies.get(VISITOR) or secrets.token_urlsafe(24))
+
+    def shown(self, who: Identity, owner: str, *turns: SavedTurn) -> list[dict[str, Any]]:
+        """Turns as this reader may see them."""
+        shown, rated = Shown(self.answerer.index, who.groups), self.state.rating(owner, {turn.id for turn in turns})
+        return [shown.turn(turn, self.state.owns(owner, turn), rated.get(turn.id)) for turn in turns]
+
+    def history(self, owner: str, conversation: str) -> list[Turn]:
+        """What was said, for a follow-up: the questions, and the short answers that were given."""
+        said = []
+        for turn in self.state.turns(owner, conversation, REMEMBERED):
+            if turn.answer:
+                said.append(Turn("user", turn.question))
+                if texts := [item["text"] for item in turn.answer["answers"]]:
+                    said.append(Turn("assistant", "; ".join(texts)))
+        return said
+
+
+def conversations(desk: Desk, gate: Gate) -> APIRouter:
+    """The routes under /chat; SignOn must stand before them."""
+    router = APIRouter(prefix="/chat")
+
+    def reader(request: Request) -> tuple[Identity, str]:
+        who = require(request, "ask")
+        return who, desk.owner(request, who)
+
+    @router.post("/ask")
+    async def ask(body: Asked, request: Request) -> StreamingResponse:
+        """Answer in lines of JSON: `asked`, each `stage`, then the `answer` or a `problem`."""
+        who, owner = reader(request)
+        await gate.enter()
+        try:
+            lines = await _answering(desk, gate, who, owner, body)
+        except RagError as error:  # an expected failure is told like one that comes later
+            gate.leave()
+            lines = _lines(asyncio.Queue(), _problem(error))
+        except BaseException:
+            gate.leave()
+            raise
+        return StreamingResponse(lines, media_type="application/x-ndjson", headers=HEADERS)
+
+    @router.get("/conversations")
+    def list_(request: Request, response: Response, search: Annotated[str, Query(max_length=200)] = "") -> Any:
+        """The reader's conversations, the latest first. It is what a page asks for first."""
+        _, owner = reader(request)
+        if owner.startswith(VISITING) and VISITOR not in request.cookies:
+            response.set_cookie(VISITOR, owner.removeprefix(VISITING), YEAR, httponly=True, samesite="lax")
+        return {"conversations": [listed(one) for one in desk.state.conversations(owner, search)]}
+
+    @router.get("/conversations/{conversation}")
+    def open_(conversation: str, request: Request) -> Any:
+        """A conversation with its turns, each source proved again."""
+        who, owner = reader(request)
+        found = listed(desk.state.conversation(owner, conversation))
+        turns = desk.shown(who, owner, *desk.state.turns(owner, conversation))
+        return JSONResponse({**found, "turns": turns}, 200, HEADERS)
+
+    @router.post("/conversations/{conversation}")
+    def rename(conversation: str, body: Renamed, request: Request) -> Any:
+        """Give a conversation another title."""
+        _, owner = reader(request)
+        desk.state.rename(owner, conversation, body.title)
+        return listed(desk.state.conversation(owner, conversation))
+
+    @router.delete("/conversations/{conversation}")
+    def delete(conversation: str, request: Request) -> Any:
+        """Delete a conversation."""
+        desk.state.delete(reader(request)[1], conversation)
+        return {"deleted": 1}
+
+    @router.get("/turns/{turn}")
+    def one(turn: str, request: Request) -> Any:
+        """One turn: of the reader's own, or shared with whoever has the link."""
+        who, owner = reader(request)
+        return JSONResponse(desk.shown(who, owner, desk.state.turn(owner, turn))[0], 200, HEADERS)
+
+    @router.post("/turns/{turn}/stop")
+    def stop(turn: str, request: Request) -> Any:
+        """The answer is not wanted any more."""
+        desk.state.stop(reader(request)[1], turn)
+        return {"stopped": 1}
+
+    @router.post("/turns/{turn}/share")
+    def share(turn: str, body: Sharing, request: Request) -> Any:
+        """Let whoever has the link read one answer (of what it cites, what they may read), or no longer."""
+        desk.state.share(reader(request)[1], turn, body.shared)
+        return {"shared": body.shared}
+
+    @router.post("/turns/{turn}/feedback")
+    def rate(turn: str, body: Rated, request: Request) -> Any:
+        """Say whether an answer was good."""
+        desk.state.rate(reader(request)[1], turn, body.good, body.reason, body.comment)
+        return {"good": body.good, "reason": body.reason}
+
+    return router
+
+
+async def _answering(desk: Desk, gate: Gate, who: Identity, owner: str, body: Asked) -> AsyncIterator[str]:
+    """Begin to answer, whether or not anyone listens; the lines that tell of it. Leaves the entered gate when done.
+
+    Raises BadInput for a question that is none, NotFound for a conversation that is not there.
+    """
+    question = checked(body.question)
+    loop, told = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any]]()
+
+    def begin() -> tuple[SavedTurn, list[Turn]]:
+        said = [] if body.alone or not body.conversation else desk.history(owner, body.conversation)
+        return desk.state.begin(owner, body.conversation, question), said
+
+    turn, said = await to_thread.run_sync(begin)
+
+    def tell(kind: str, **values: Any) -> None:
+        loop.call_soon_threadsafe(told.put_nowait, {"kind": kind, **values})
+
+    def work() -> None:
+        try:
+            answer = desk.answerer.ask(
+                question, said, Filters(groups=who.groups), progress=lambda stage, _: tell("stage", stage=stage)
+            )
+            desk.state.finish(turn.id, answer.to_dict())
+            tell("answer", turn=desk.shown(who, owner, desk.state.turn(owner, turn.id))[0])
+        except Exception as error:
+            if not isinstance(error, RagError):
+                logging.getLogger(__name__).exception("a question could not be answered")
+            found = _problem(error)
+            desk.state.finish(turn.id, problem=found["message"])
+            tell(**found)
+
+    working = loop.create_task(to_thread.run_sync(work))
+    _WORKING.add(working)  # the loop itself holds tasks only weakly
+
+    def done(task: asyncio.Task[None]) -> None:
+        _WORKING.discard(task)
+        gate.leave()
+
+    working.add_done_callback(done)
+    return _lines(told, {"kind": "asked", "conversation": turn.conversation, "turn": turn.id})
+
+
+def _problem(error: Exception) -> dict[str, Any]:
+    """The last line when there is no answer."""
+    if isinstance(error, RagError):
+        return {"kind": "problem", "code": error.code, "message": str(error)}
+    return {"kind": "problem", "code": "error", "message": WORDS["broken"]}
+
+
+async def _lines(told: asyncio.Queue[dict[str, Any]], first: dict[str, Any]) -> AsyncIterator[str]:
+    event = first
+    yield json.dumps(event) + "\n"
+    while event["kind"] not in ("answer", "problem"):
+        event = await told.get()
+        yield json.dumps(event, ensure_ascii=False) + "\n"
