@@ -94,6 +94,7 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
             "quota": uploads.each,
             "groups": [group for group in who.groups or () if not group.startswith(OWN)],
             "everyone": "admin" in who.scopes,
+            "whole": "admin" in who.scopes and who.groups is None,
         }
 
     @api.get("/uploads/{upload_id}", response_model=UploadJson)

@@ -178,7 +178,7 @@ class UploadJson(BaseModel):
 
 class UploadsJson(BaseModel):
     """The asker's own uploads, newest first, and what they may upload: bytes of one file (0: nothing) and of all, the
-    groups that they may share with, and whether with everyone."""
+    groups that they may share with, whether with everyone, and whether they may see the `whole` index (/v1/status)."""
 
     uploads: list[UploadJson]
     largest: int
@@ -186,6 +186,7 @@ class UploadsJson(BaseModel):
     quota: int
     groups: list[str]
     everyone: bool
+    whole: bool
 
 
 class RemovedJson(BaseModel):

@@ -119,6 +119,7 @@ LIBRARY: dict[str, Any] = {
     "remove": "Remove",
     "remove_named": "Remove {name}",
     "dismiss": "Dismiss",
+    "no_bytes": "The file is empty.",
     "too_large": "A file may have {limit}.",
     "unreachable": "Pullquote could not be reached. Check that it is still running.",
 }

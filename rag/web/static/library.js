@@ -11,7 +11,7 @@ const saved = localStorage.getItem("pullquote-theme");
 const dark = saved ? saved === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 document.body.classList.toggle("dark", dark);
 build();
-Promise.all([refresh(), collections(), problems()]);
+Promise.all([refresh().then(problems), collections()]);
 
 function build() {
   page.status = el("p", { class: "unseen", role: "status" });
@@ -61,7 +61,7 @@ async function refresh() {
     limits(found);
     const there = new Set(found.uploads.map((upload) => upload.id));
     const finished = found.uploads.filter((upload) => upload.stage === "done" && page.rows.get(upload.id)?.stage !== "done");
-    for (const id of [...page.rows.keys()]) if (!there.has(id) && !page.sending.has(id)) forget(id);
+    for (const id of [...page.rows.keys()]) if (!there.has(id) && !id.startsWith("local-")) forget(id);
     for (const upload of [...found.uploads].reverse()) show(upload);
     if (finished.length && page.loaded) {
       page.status.textContent = finished.map((upload) => fill(words.ready, { name: upload.name })).join(" ");
@@ -78,6 +78,7 @@ async function refresh() {
 
 function limits(found) {
   page.largest = found.largest;
+  page.whole = found.whole;
   page.drop.hidden = !found.largest;
   page.drop.querySelector(".limit").textContent = ` ${fill(words.limit, { one: bytes(found.largest), kept: bytes(found.kept), quota: bytes(found.quota) })}`;
   if (page.share.options.length) return;
@@ -162,7 +163,8 @@ function add(files) {
     if (path.split("/").some((part) => part.startsWith("."))) continue;
     const upload = { id: `local-${Date.now()}-${page.waiting.length}-${Math.random()}`, local: true, name: path.replace(/^\//, ""), size: file.size,
       groups: page.share.value === "*" ? null : page.share.value ? [page.share.value] : [], stage: "sending", percent: 0, problems: [], documents: [], file };
-    if (file.size > page.largest) show({ ...upload, stage: "refused", problems: [fill(words.too_large, { limit: bytes(page.largest) })] });
+    const problem = !file.size ? words.no_bytes : file.size > page.largest ? fill(words.too_large, { limit: bytes(page.largest) }) : "";
+    if (problem) show({ ...upload, stage: "refused", problems: [problem] });
     else { page.waiting.push(upload); show(upload); }
   }
   next();
@@ -227,7 +229,7 @@ async function more(name, list, after) {
 
 /** Files that were skipped are named to whoever may see the whole index, and to nobody else. */
 async function problems() {
-  const found = await get("v1/status").catch(() => null);
+  const found = page.whole ? await get("v1/status").catch(() => null) : null;
   const rows = [...(found?.skipped ?? []).map(({ file, reason }) => [file, reason]), ...(found?.unfinished ?? []).map((file) => [file, words.unfinished])];
   page.problems.hidden = !rows.length;
   page.problems.append(el("ul", { class: "told" }, rows.map(([file, reason]) => el("li", {}, el("strong", { dir: "auto" }, file), " ", reason))));
