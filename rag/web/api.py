@@ -23,6 +23,7 @@ from rag.web.limits import Gate
 from rag.web.problem import PROBLEMS, explain
 from rag.web.shapes import AnswerJson, HitsJson, Limits, ProofsJson, Question, Saved, Sought, SourceJson
 from rag.web.stream import begin, events
+from rag.web.watch import audit
 
 if TYPE_CHECKING:
     from rag.answer import Answerer
@@ -45,6 +46,7 @@ def create_api(answerer: Answerer, desk: Desk, settings: Settings) -> FastAPI:
         With `Accept: text/event-stream` come events: `stage` as each is done, each `citation`, then the `answer`;
         or `problem`.
         """
+        audit(request, "ask", body.question)
         given = [said if isinstance(said, str) else said.model_dump() for said in body.history]
         answer = functools.partial(answerer.ask, body.question, given, _filters(body.filters, who))
         if "text/event-stream" in request.headers.get("accept", ""):
@@ -54,8 +56,9 @@ def create_api(answerer: Answerer, desk: Desk, settings: Settings) -> FastAPI:
             return JSONResponse((await to_thread.run_sync(answer)).to_dict(), headers=NO_STORE)
 
     @api.post("/search", response_model=HitsJson)
-    async def search(body: Sought, who: Asker) -> Response:
+    async def search(body: Sought, who: Asker, request: Request) -> Response:
         """The passages nearest to a question."""
+        audit(request, "search", body.question)
         look = functools.partial(answerer.search, body.question, _filters(body.filters, who), body.mode, body.top)
         async with gate:
             hits = await to_thread.run_sync(look)

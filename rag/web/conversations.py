@@ -28,6 +28,7 @@ from rag.types import Filters, Turn
 from rag.web.identity import Identity, require
 from rag.web.limits import Gate
 from rag.web.shown import Shown, listed
+from rag.web.watch import audit
 from rag.web.words import WORDS
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def conversations(desk: Desk, gate: Gate) -> APIRouter:
     async def ask(body: Asked, request: Request) -> StreamingResponse:
         """Answer in lines of JSON: `asked`, each `stage`, then the `answer` or a `problem`."""
         who, owner = reader(request)
+        audit(request, "ask", body.question)
         await gate.enter()
         try:
             lines = await _answering(desk, gate, who, owner, body)
@@ -197,6 +199,7 @@ def conversations(desk: Desk, gate: Gate) -> APIRouter:
     def rate(turn: str, body: Rated, request: Request) -> Any:
         """Say whether an answer was good."""
         desk.state.rate(reader(request)[1], turn, body.good, body.reason, body.comment)
+        audit(request, "rate", turn=turn, good=body.good)
         return {"good": body.good, "reason": body.reason}
 
     return router

@@ -21,6 +21,7 @@ from rag.web.limits import Gate
 from rag.web.problem import Refused
 from rag.web.shapes import CollectionsJson, DocumentJson, DocumentsJson, RemovedJson, UploadJson, UploadsJson
 from rag.web.uploads import Progress, Uploads
+from rag.web.watch import audit
 
 if TYPE_CHECKING:
     from rag.answer import Answerer
@@ -81,7 +82,11 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
         groups = shared(who, group, everyone, collection)
         async with receiving:
             made = await uploads.receive(aiter(request.stream()), name, who.user, groups, collection)
-        return JSONResponse(told(*made), 202, {"location": f"/v1/uploads/{made[0].id}"})
+        kept = told(*made)
+        audit(
+            request, "upload", **{name: kept[name] for name in ("name", "size", "sha256", "groups")}, upload=kept["id"]
+        )
+        return JSONResponse(kept, 202, {"location": f"/v1/uploads/{made[0].id}"})
 
     @api.get("/uploads", response_model=UploadsJson)
     def mine(who: Asker) -> dict[str, Any]:
@@ -103,12 +108,14 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
         return told(*uploads.get(who.user, upload_id))
 
     @api.delete("/uploads/{upload_id}", response_model=RemovedJson)
-    def take_back(upload_id: str, who: Uploader) -> dict[str, int]:
+    def take_back(upload_id: str, who: Uploader, request: Request) -> dict[str, int]:
         """Remove an upload of the asker's with its documents and its original, or stop it half-way."""
-        return {"removed": uploads.remove(who.user, upload_id)}
+        removed = uploads.remove(who.user, upload_id)
+        audit(request, "remove", upload=upload_id, documents=removed)
+        return {"removed": removed}
 
     @api.get("/original", response_class=FileResponse)
-    def original(document: str, who: Asker) -> FileResponse:
+    def original(document: str, who: Asker, request: Request) -> FileResponse:
         """The file that an uploaded document came from, as an attachment, for whoever may read the document."""
         found, progress, file = uploads.original(Readable(answerer.index, who.groups).document(document).id)
         digest = base64.b64encode(bytes.fromhex(progress.sha256)).decode()
@@ -116,13 +123,16 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
         name = found.name.rsplit("/", 1)[-1]
         if not file.is_file():
             raise NotFound(f"no original of document {document!r} is kept")
+        audit(request, "original", document=document)
         return FileResponse(file, media_type="application/octet-stream", filename=name, headers=headers)
 
     @api.delete("/documents", response_model=RemovedJson)
-    def remove(document: str, who: Admin) -> dict[str, int]:
+    def remove(document: str, who: Admin, request: Request) -> dict[str, int]:
         """Remove a document from the index (scope `admin`). It comes back when its changed file is indexed again."""
         found = Readable(answerer.index, who.groups).document(document)
-        return {"removed": answerer.index.remove([found.id])}
+        removed = answerer.index.remove([found.id])
+        audit(request, "remove", document=found.id)
+        return {"removed": removed}
 
     @api.get("/status")
     def status(who: Admin) -> dict[str, Any]:
