@@ -148,7 +148,7 @@ def test_the_openapi_describes_every_route_and_its_problems(client: TestClient) 
     found = client.get("/v1/openapi.json").json()
     assert set(found["paths"]) == {
         "/ask", "/search", "/documents", "/collections", "/uploads", "/uploads/{upload_id}", "/original", "/status",
-        "/sources", "/verify",
+        "/sources", "/verify", "/widget",
     }  # fmt: skip
     for methods in found["paths"].values():
         for one in methods.values():

@@ -33,7 +33,7 @@ CURVE = ec.generate_private_key(ec.SECP256R1())
 PEM = (
     RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 )
-OPEN = {"/healthz", "/readyz"}
+OPEN = {"/healthz", "/readyz", "/ui/widget.js", "/ui/parts.js"}
 
 
 def claims(**changed: Any) -> dict[str, Any]:

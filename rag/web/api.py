@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import to_thread
 from fastapi import FastAPI, Query, Request
@@ -21,9 +21,10 @@ from rag.web.conversations import Desk
 from rag.web.identity import Asker, Identity
 from rag.web.limits import Gate
 from rag.web.problem import PROBLEMS, explain
-from rag.web.shapes import AnswerJson, HitsJson, Limits, ProofsJson, Question, Saved, Sought, SourceJson
+from rag.web.shapes import AnswerJson, HitsJson, Limits, ProofsJson, Question, Saved, Sought, SourceJson, WidgetJson
 from rag.web.stream import begin, events
 from rag.web.watch import audit
+from rag.web.words import WIDGET
 
 if TYPE_CHECKING:
     from rag.answer import Answerer
@@ -54,6 +55,11 @@ def create_api(answerer: Answerer, desk: Desk, settings: Settings) -> FastAPI:
             return StreamingResponse(events(begin(answer, gate)), media_type="text/event-stream", headers=NO_STORE)
         async with gate:
             return JSONResponse((await to_thread.run_sync(answer)).to_dict(), headers=NO_STORE)
+
+    @api.get("/widget", response_model=WidgetJson)
+    def widget(who: Asker) -> dict[str, Any]:
+        """What the web component says."""
+        return {"title": settings.title, "words": WIDGET}
 
     @api.post("/search", response_model=HitsJson)
     async def search(body: Sought, who: Asker, request: Request) -> Response:

@@ -18,6 +18,7 @@ from rag.readable import Readable
 from rag.settings import Settings
 from rag.types import Filters
 from rag.web.identity import require
+from rag.web.pages import embedding
 from rag.web.words import WORDS
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def mount(app: FastAPI, answerer: Answerer, settings: Settings) -> None:
             pwa=False,
             favicon_path=str(STATIC / "icon.svg"),
             theme=gr.themes.Base(font=SANS, font_mono=MONO),
-            head=HEAD,
+            head=HEAD + embedding(settings.portal_origins),
         )
 
     async def build_in_a_loop() -> None:

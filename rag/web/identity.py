@@ -19,9 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rag.errors import BadInput
 from rag.keys import PREFIX, SCOPES, Keys, file_of
 from rag.settings import Settings
+from rag.web.guard import EMBEDDED
 from rag.web.problem import Refused, of
 
-OPEN = ("/healthz", "/readyz")  # what anyone may fetch
+OPEN = ("/healthz", "/readyz", *EMBEDDED)  # what anyone may fetch
 SIGNED = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 KEY = "key:"  # begins the user of an API key
 PERSON = ("ask", "upload")  # scopes of everyone who signs in

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rag.web.words import LIBRARY
@@ -22,6 +22,12 @@ _PAGE = """<!doctype html>
 def library(title: str) -> str:
     """The library page of the app called `title`."""
     return _page("library", f"{LIBRARY['title']} · {title}", LIBRARY)
+
+
+def embedding(origins: Collection[str]) -> str:
+    """What the chat page has in its head, so that the pages of `origins` can frame it and talk to it."""
+    listed = html.escape(" ".join(origins))
+    return f'<meta name="pullquote-portals" content="{listed}"><script type="module" src="ui/embed.js"></script>'
 
 
 def _page(name: str, title: str, words: Mapping[str, Any]) -> str:

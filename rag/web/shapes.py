@@ -193,3 +193,10 @@ class RemovedJson(BaseModel):
     """How many documents were removed."""
 
     removed: int
+
+
+class WidgetJson(BaseModel):
+    """What the web component says: its title and its words, by name."""
+
+    title: str
+    words: dict[str, str | dict[str, str]]

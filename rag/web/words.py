@@ -123,3 +123,12 @@ LIBRARY: dict[str, Any] = {
     "too_large": "A file may have {limit}.",
     "unreachable": "Pullquote could not be reached. Check that it is still running.",
 }
+
+WIDGET: dict[str, Any] = {
+    **{name: WORDS[name] for name in ("label", "placeholder", "ask", "searching", "page", "pages")},
+    "conflict": "The documents differ; decide which one applies.",
+    "confidence": "Confidence {percent} %.",
+    "silence": {reason: " – ".join(said) for reason, said in WORDS["silence"].items()},
+    "open": "Open the documents",
+    "unreachable": "The question could not be sent. Try again in a moment.",
+}
