@@ -37,7 +37,7 @@ def answerer() -> FakeAnswerer:
 
 @pytest.fixture
 def client(answerer: FakeAnswerer, tmp_path: Path) -> Iterator[TestClient]:
-    settings = Settings(request_log=str(tmp_path / "log.jsonl"))
+    settings = Settings(index=str(tmp_path), request_log=str(tmp_path / "log.jsonl"))
     with TestClient(create_app(answerer, settings), base_url=HOME, raise_server_exceptions=False) as client:  # type: ignore[arg-type]
         yield client
 
@@ -99,7 +99,7 @@ def test_documents_are_listed_a_page_at_a_time_and_removed(client: TestClient, a
         ids += [one["id"] for one in page["documents"]]
         after = page["next"]
     assert ids == sorted(answerer.index.held)
-    assert client.delete("/v1/documents", params={"document": SCRIPTS.id}).json() == {"removed": 1}
+    assert client.delete("/v1/documents", params={"document": SCRIPTS.id}).json() == {"removed": 1, "saved_answers": 0}
     assert client.delete("/v1/documents", params={"document": SCRIPTS.id}).status_code == 404
     assert SCRIPTS.id not in answerer.index.held
 
@@ -148,7 +148,9 @@ def test_the_openapi_describes_every_route_and_its_problems(client: TestClient) 
     found = client.get("/v1/openapi.json").json()
     assert set(found["paths"]) == {
         "/ask", "/search", "/documents", "/collections", "/uploads", "/uploads/{upload_id}", "/original", "/status",
-        "/sources", "/verify", "/widget",
+        "/sources", "/verify", "/widget", "/chat", "/conversations", "/conversations/{conversation}",
+        "/conversations/{conversation}/export", "/turns/{turn}", "/turns/{turn}/stop", "/turns/{turn}/share",
+        "/turns/{turn}/feedback", "/feedback",
     }  # fmt: skip
     for methods in found["paths"].values():
         for one in methods.values():

@@ -110,7 +110,14 @@ def test_an_upload_is_its_uploader_s_alone_until_it_is_removed(held: Any, tmp_pa
         assert "rules.md" not in said
     assert client.delete("/v1/documents", params={"document": document}, headers=headers["root"]).status_code == 404
 
-    assert client.delete(f"/v1/uploads/{done['id']}", headers=headers["ann"]).json() == {"removed": 1}
+    assert '"kind": "answer"' in client.post("/v1/chat", json=asked, headers=headers["ann"]).text  # it is kept
+    removed = client.delete(f"/v1/uploads/{done['id']}", params={"forget": True}, headers=headers["ann"]).json()
+    assert removed == {"removed": 1, "saved_answers": 1}
+    listed = client.get("/v1/conversations", headers=headers["ann"]).json()["conversations"]
+    kept = client.get(f"/v1/conversations/{listed[0]['id']}", headers=headers["ann"]).text
+    assert "lift" in kept
+    assert "40 tonnes" not in kept
+    assert client.get(f"/v1/conversations/{listed[0]['id']}", headers=headers["bob"]).status_code == 404
     assert client.get(f"/v1/uploads/{done['id']}", headers=headers["ann"]).status_code == 404
     assert client.post("/v1/ask", json=asked, headers=headers["ann"]).json()["reason"] == "empty_index"
     assert sorted(entry.name for entry in (tmp_path / "index/uploads").iterdir()) == ["lock"]
@@ -210,7 +217,7 @@ def test_another_writer_is_waited_for_and_a_stop_half_way_leaves_nothing(held: A
         while client.get(f"/v1/uploads/{sent[0]}", headers=headers["ann"]).json()["stage"] != "indexing":
             assert time.monotonic() < until
             time.sleep(0.02)
-        assert client.delete(f"/v1/uploads/{sent[0]}", headers=headers["ann"]).json() == {"removed": 0}
+        assert client.delete(f"/v1/uploads/{sent[0]}", headers=headers["ann"]).json()["removed"] == 0
     settled(client, headers["ann"], sent[1])
     listed = client.get("/v1/documents", headers=headers["ann"]).json()["documents"]
     assert [sent[1] in one["id"] for one in listed] == [True]

@@ -31,7 +31,7 @@ LEVELS = [
     {"index"},
     {"retrieve", "readable"},
     {"spans"},
-    {"overlap", "neural", "hub_reader", "converse", "verify"},
+    {"overlap", "neural", "hub_reader", "converse", "narrow", "verify"},
     {"read", "decide"},
     {"cite"},
     {"answer"},

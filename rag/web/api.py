@@ -17,7 +17,7 @@ from rag.settings import Settings
 from rag.types import Filters, Page, Section
 from rag.verify import Proof, verify
 from rag.web import library
-from rag.web.conversations import Desk
+from rag.web.conversations import Desk, conversations
 from rag.web.identity import Asker, Identity
 from rag.web.limits import Gate
 from rag.web.problem import PROBLEMS, explain
@@ -39,6 +39,7 @@ def create_api(answerer: Answerer, desk: Desk, settings: Settings) -> FastAPI:
     api.state.gate = gate = Gate(settings.at_once, settings.waiting)
     explain(api)
     library.routes(api, answerer, lambda: desk.state, settings)
+    api.include_router(conversations(desk, gate, "", "/chat"))
 
     @api.post("/ask", response_model=AnswerJson)
     async def ask(body: Question, who: Asker, request: Request) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +41,9 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
     """Add them to `api`; `api.state.uploads` holds the uploads."""
     api.state.uploads = uploads = opened(answerer, state, settings)
     receiving = Gate(RECEIVED_AT_ONCE, RECEIVE_WAITING)
+
+    def saved(documents: Sequence[str], forget: bool) -> int:
+        return state().forget(documents) if forget else state().quoting(documents)
 
     @api.get("/documents", response_model=DocumentsJson)
     def documents(
@@ -108,11 +111,15 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
         return told(*uploads.get(who.user, upload_id))
 
     @api.delete("/uploads/{upload_id}", response_model=RemovedJson)
-    def take_back(upload_id: str, who: Uploader, request: Request) -> dict[str, int]:
-        """Remove an upload of the asker's with its documents and its original, or stop it half-way."""
+    def take_back(upload_id: str, who: Uploader, request: Request, forget: bool = False) -> dict[str, int]:
+        """Remove an upload of the asker's with its documents and its original, or stop it half-way.
+
+        Quotes in saved conversations stay and are marked as gone; with `forget` their words are taken out as well.
+        """
+        documents = uploads.get(who.user, upload_id)[1].documents
         removed = uploads.remove(who.user, upload_id)
-        audit(request, "remove", upload=upload_id, documents=removed)
-        return {"removed": removed}
+        audit(request, "remove", upload=upload_id, documents=removed, forget=forget)
+        return {"removed": removed, "saved_answers": saved(documents, forget)}
 
     @api.get("/original", response_class=FileResponse)
     def original(document: str, who: Asker, request: Request) -> FileResponse:
@@ -127,12 +134,15 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
         return FileResponse(file, media_type="application/octet-stream", filename=name, headers=headers)
 
     @api.delete("/documents", response_model=RemovedJson)
-    def remove(document: str, who: Admin, request: Request) -> dict[str, int]:
-        """Remove a document from the index (scope `admin`). It comes back when its changed file is indexed again."""
+    def remove(document: str, who: Admin, request: Request, forget: bool = False) -> dict[str, int]:
+        """Remove a document from the index (scope `admin`). It comes back when its changed file is indexed again.
+
+        Quotes in saved conversations stay and are marked as gone; with `forget` their words are taken out as well.
+        """
         found = Readable(answerer.index, who.groups).document(document)
         removed = answerer.index.remove([found.id])
-        audit(request, "remove", document=found.id)
-        return {"removed": removed}
+        audit(request, "remove", document=found.id, forget=forget)
+        return {"removed": removed, "saved_answers": saved((found.id,), forget)}
 
     @api.get("/status")
     def status(who: Admin) -> dict[str, Any]:

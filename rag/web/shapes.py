@@ -190,9 +190,10 @@ class UploadsJson(BaseModel):
 
 
 class RemovedJson(BaseModel):
-    """How many documents were removed."""
+    """How many documents were removed, and how many saved answers quote them."""
 
     removed: int
+    saved_answers: int
 
 
 class WidgetJson(BaseModel):
