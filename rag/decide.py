@@ -34,7 +34,9 @@ class Candidate:
     answer: tuple[int, int]
     features: Mapping[str, float]  # what the calibrator sees
     no_answer: bool  # the reader itself prefers "no answer" here
-    vector: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)  # [d], unit: of the quote
+    vector: np.ndarray | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )  # [d], unit: of quote and headings
     probability: float = 0.0
 
     @property
@@ -53,18 +55,14 @@ def propose(
 ) -> list[Candidate]:
     """The quotes of the best spans of each hit, with all that is known of each.
 
-    `question` is the embedding of the question ([d], unit): a quote's likeness to it, bare and below its headings, is
-    what the reader does not see.
+    `question` is the embedding of the question ([d], unit): the likeness to it of a quote below its headings is what
+    the reader does not see.
     """
     made = [c for hit, reading in zip(hits, readings, strict=True) for c in _of_hit(hit, reading)]
-    texts = [c.quote for c in made] + [f"{c.hit.context}\n{c.quote}" for c in made]
-    vectors = encoder.encode(texts)
-    likeness = (vectors @ question).reshape(2, len(made))
+    vectors = encoder.encode([f"{c.hit.context}\n{c.quote}" for c in made])
     return [
-        dataclasses.replace(
-            c, features={**c.features, "likeness": float(bare), "likeness_in_place": float(placed)}, vector=vector
-        )
-        for c, bare, placed, vector in zip(made, *likeness, vectors[: len(made)], strict=True)
+        dataclasses.replace(c, features={**c.features, "likeness": float(vector @ question)}, vector=vector)
+        for c, vector in zip(made, vectors, strict=True)
     ]
 
 

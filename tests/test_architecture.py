@@ -25,13 +25,15 @@ LEVELS = [
         "batch",
         "calibrate",
     },
-    {"embed", "sqlite", "postgres", "pages"},
+    {"embed", "ledger", "pages"},
+    {"sqlite", "postgres"},
+    {"fulltext"},
     {"store"},
     {"sync", "archive", "inspect"},
     {"index"},
     {"retrieve", "readable"},
     {"spans"},
-    {"overlap", "neural", "hub_reader", "converse", "verify"},
+    {"overlap", "neural", "hub_reader", "converse", "narrow", "verify"},
     {"read", "decide"},
     {"cite"},
     {"answer"},
@@ -61,7 +63,7 @@ DOORS = {
     "pypdfium2": {"load"},
     "openpyxl": {"load"},
     "huggingface_hub": {"hub"},
-    "filelock": {"index"},
+    "filelock": {"index", "web"},  # web: which process indexes the uploads
     "regex": {"chunk"},
 }
 HEAVY = {"torch", "transformers", "sentence_transformers", "gradio", "onnxruntime", "huggingface_hub", "fastapi"}

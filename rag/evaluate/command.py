@@ -62,37 +62,22 @@ def _answerer(path: str, settings: Settings) -> Any:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from itertools import islice
-
     from rag import calibrate
-    from rag.evaluate.datasets import kind_of, read_questions
-    from rag.evaluate.labels import ask_labels, read_labels
+    from rag.evaluate.labels import labelled
 
     settings = Settings.load({key: getattr(args, key) for key in ("index", "model")})
-    path = Path(args.questions)
-    kind = kind_of(path)
-    rows = list(islice(read_questions(path, kind), args.limit))
-    engine: Any
-    if kind == "questions":
-        engine, name = _answerer(settings.index, settings), "end_to_end"
-        features, right, problems = ask_labels(engine, _watch(rows, len(rows)))
-    elif kind in ("spans", "squad"):
-        from rag.read import PassageReader
-
-        engine, name = PassageReader.open(settings), "passage"
-        features, right, problems = read_labels(engine, _watch(rows, len(rows)))
-    else:
-        raise BadInput(f"{path}: give questions about an index, or rows with their passage")
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    fitted = calibrate.fit_best(features, right, args.max_wrong)
     if not args.out and "://" in settings.index:
         raise BadInput("an index on a server has no folder for the calibration; give --out FILE")
+    found = labelled([Path(path) for path in args.questions], settings, args.limit, _watch)
+    for problem in found.problems:
+        print(problem, file=sys.stderr)
+    fitted = calibrate.fit_best(found.features, found.right, args.max_wrong)
     out = Path(args.out) if args.out else Path(settings.index, calibrate.FILE)
-    note = f"{len(features)} questions of {path.name}, at most {args.max_wrong:.0%} wrong among the answered"
-    calibrate.save(out, engine.reader.name, name, fitted, note)
-    print(f"{out}: {engine.reader.name}, {name}: {note}; answers begin at {fitted.threshold:.3f}")
-    return 3 if problems else 0
+    names = ", ".join(Path(path).name for path in args.questions)
+    note = f"{len(found.features)} questions of {names}, at most {args.max_wrong:.0%} wrong among the answered"
+    calibrate.save(out, found.reader, found.kind, fitted, note)
+    print(f"{out}: {found.reader}, {found.kind}: {note}; answers begin at {fitted.threshold:.3f}")
+    return 3 if found.problems else 0
 
 
 def _builder(stack: ExitStack, settings: Settings) -> Any:

@@ -47,8 +47,11 @@ def grammar() -> argparse.ArgumentParser:
     gate.add_argument("--margin", type=float, default=0.02, help="for metrics new to a written baseline (0.02)")
 
     fit = commands.add_parser("calibrate", help="fit confidence and threshold to labelled questions of your own")
-    fit.add_argument("questions", help="as for `run`: questions about an index, or rows with their passage")
-    fit.add_argument("--index", help="the index the questions are about")
+    fit.add_argument(
+        "questions", nargs="+", metavar="QUESTIONS",
+        help="as for `run`; or a folder with questions.jsonl and the docs/ they are about",
+    )  # fmt: skip
+    fit.add_argument("--index", help="the index that questions outside such a folder are about")
     fit.add_argument("--max-wrong", type=float, default=0.1, help="accepted share of wrong answers among the answered")
     fit.add_argument("--out", help="the file to write (default: calibration.json in the index folder)")
     fit.add_argument("--limit", type=_positive, help="only the first N rows")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from rag.readable import Readable
 from rag.settings import Settings
 from rag.types import Filters
 from rag.web.identity import require
+from rag.web.pages import embedding
 from rag.web.words import WORDS
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def mount(app: FastAPI, answerer: Answerer, settings: Settings) -> None:
             pwa=False,
             favicon_path=str(STATIC / "icon.svg"),
             theme=gr.themes.Base(font=SANS, font_mono=MONO),
-            head=HEAD,
+            head=HEAD + embedding(settings.portal_origins),
         )
 
     async def build_in_a_loop() -> None:
@@ -85,8 +87,8 @@ def page(answerer: Answerer, settings: Settings) -> gr.Blocks:
 
     def welcome(request: gr.Request) -> Iterator[dict[str, Any]]:
         groups = require(request, "ask").groups
-        held = sum(1 for _ in Readable(answerer.index, groups).documents())
-        shown = {"kind": "welcome", "documents": held}
+        held = Counter(info.collection for info in Readable(answerer.index, groups).documents())
+        shown = {"documents": held.total(), "collections": sorted(held)}
         if not settings.examples:
             yield {**shown, "examples": []}  # finding some takes a moment
         yield {**shown, "examples": suggested(answerer.index.version, groups)}

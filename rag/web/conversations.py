@@ -7,12 +7,15 @@ kept. An answer is finished and kept whether or not the page still listens.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
+import datetime
 import json
 import logging
 import secrets
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import to_thread
@@ -21,13 +24,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from rag.answer import checked
-from rag.errors import BadInput, RagError
+from rag.errors import BadInput, NotFound, RagError
+from rag.narrow import Narrowed, narrowed
+from rag.readable import Readable
 from rag.settings import Settings
 from rag.state import SavedTurn, State
 from rag.types import Filters, Turn
 from rag.web.identity import Identity, require
 from rag.web.limits import Gate
+from rag.web.problem import Refused
 from rag.web.shown import Shown, listed
+from rag.web.takeaway import MEDIA, Form, export
+from rag.web.watch import audit
 from rag.web.words import WORDS
 
 if TYPE_CHECKING:
@@ -47,11 +55,22 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Chosen(Strict):
+    """The limits that are shown as chips; dates are inclusive."""
+
+    collections: list[str] = Field(default=[], max_length=100)
+    documents: list[str] = Field(default=[], max_length=100)
+    since: datetime.date | None = None
+    until: datetime.date | None = None
+
+
 class Asked(Strict):
-    """A question in a conversation (None: a new one). `alone`: what was said before does not change it."""
+    """A question in a conversation (None: a new one). `alone`: it is searched for as it is written, whatever was said
+    before, and no words of it are taken as limits."""
 
     question: str = Field(max_length=100_000)
     conversation: str | None = Field(default=None, max_length=100)
+    filters: Chosen = Field(default_factory=Chosen)
     alone: bool = False
 
 
@@ -123,18 +142,19 @@ class Desk:
         return said
 
 
-def conversations(answerer: Answerer, settings: Settings, gate: Gate) -> APIRouter:
-    """The routes under /chat; SignOn must stand before them."""
-    router, desk = APIRouter(prefix="/chat"), Desk(answerer, settings)
+def conversations(desk: Desk, gate: Gate, prefix: str = "/chat", asked: str = "/ask") -> APIRouter:
+    """The routes under /chat, and with another prefix under /v1; SignOn must stand before them."""
+    router = APIRouter(prefix=prefix)
 
     def reader(request: Request) -> tuple[Identity, str]:
         who = require(request, "ask")
         return who, desk.owner(request, who)
 
-    @router.post("/ask")
+    @router.post(asked)
     async def ask(body: Asked, request: Request) -> StreamingResponse:
         """Answer in lines of JSON: `asked`, each `stage`, then the `answer` or a `problem`."""
         who, owner = reader(request)
+        audit(request, "ask", body.question)
         await gate.enter()
         try:
             lines = await _answering(desk, gate, who, owner, body)
@@ -181,6 +201,16 @@ def conversations(answerer: Answerer, settings: Settings, gate: Gate) -> APIRout
         who, owner = reader(request)
         return JSONResponse(desk.shown(who, owner, desk.state.turn(owner, turn))[0], 200, HEADERS)
 
+    @router.get("/conversations/{conversation}/export")
+    def take(conversation: str, request: Request, form: Form = "markdown") -> Response:
+        """A conversation to take along; the printable page opens, the others are downloaded."""
+        who, owner = reader(request)
+        title = desk.state.conversation(owner, conversation).title
+        written = export(title, desk.shown(who, owner, *desk.state.turns(owner, conversation)), form)
+        media, ending = MEDIA[form]
+        kept = "inline" if form == "html" else f'attachment; filename="conversation-{conversation[:8]}.{ending}"'
+        return Response(written, 200, {**HEADERS, "content-disposition": kept}, f"{media}; charset=utf-8")
+
     @router.post("/turns/{turn}/stop")
     def stop(turn: str, request: Request) -> Any:
         """The answer is not wanted any more."""
@@ -197,7 +227,15 @@ def conversations(answerer: Answerer, settings: Settings, gate: Gate) -> APIRout
     def rate(turn: str, body: Rated, request: Request) -> Any:
         """Say whether an answer was good."""
         desk.state.rate(reader(request)[1], turn, body.good, body.reason, body.comment)
+        audit(request, "rate", turn=turn, good=body.good)
         return {"good": body.good, "reason": body.reason}
+
+    @router.get("/feedback")
+    def feedback(request: Request) -> Any:
+        """All feedback, for reviewers (scope `admin`, and access to every document: it holds what others were told)."""
+        if require(request, "admin").groups is not None:
+            raise Refused(403, "forbidden", "feedback quotes every document; use a key made with --all-documents")
+        return JSONResponse({"feedback": [dataclasses.asdict(one) for one in desk.state.feedback()]}, 200, HEADERS)
 
     return router
 
@@ -207,14 +245,17 @@ async def _answering(desk: Desk, gate: Gate, who: Identity, owner: str, body: As
 
     Raises BadInput for a question that is none, NotFound for a conversation that is not there.
     """
-    question = checked(body.question)
     loop, told = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any]]()
 
-    def begin() -> tuple[SavedTurn, list[Turn]]:
-        said = [] if body.alone or not body.conversation else desk.history(owner, body.conversation)
-        return desk.state.begin(owner, body.conversation, question), said
+    def begin() -> tuple[SavedTurn, list[Turn], Narrowed]:
+        asked, said = _narrowed(desk, who, body), []
+        if body.conversation and not body.alone:
+            said = desk.history(owner, body.conversation)
+        kept = {name: value for name, value in dataclasses.asdict(asked.filters).items() if value and name != "groups"}
+        titles = _titles(desk, who, asked.filters.documents)
+        return desk.state.begin(owner, body.conversation, checked(body.question), {**kept, **titles}), said, asked
 
-    turn, said = await to_thread.run_sync(begin)
+    turn, said, asked = await to_thread.run_sync(begin)
 
     def tell(kind: str, **values: Any) -> None:
         loop.call_soon_threadsafe(told.put_nowait, {"kind": kind, **values})
@@ -222,9 +263,9 @@ async def _answering(desk: Desk, gate: Gate, who: Identity, owner: str, body: As
     def work() -> None:
         try:
             answer = desk.answerer.ask(
-                question, said, Filters(groups=who.groups), progress=lambda stage, _: tell("stage", stage=stage)
+                asked.question, said, asked.filters, progress=lambda stage, _: tell("stage", stage=stage)
             )
-            desk.state.finish(turn.id, answer.to_dict())
+            desk.state.finish(turn.id, {**answer.to_dict(), "question": turn.question})
             tell("answer", turn=desk.shown(who, owner, desk.state.turn(owner, turn.id))[0])
         except Exception as error:
             if not isinstance(error, RagError):
@@ -241,7 +282,28 @@ async def _answering(desk: Desk, gate: Gate, who: Identity, owner: str, body: As
         gate.leave()
 
     working.add_done_callback(done)
-    return _lines(told, {"kind": "asked", "conversation": turn.conversation, "turn": turn.id})
+    return _lines(told, {"kind": "asked", **{name: getattr(turn, name) for name in ("id", "conversation", "filters")}})
+
+
+def _narrowed(desk: Desk, who: Identity, body: Asked) -> Narrowed:
+    """The question without the limits that are typed in it, and all its limits."""
+    since, until = (day.isoformat() if day else None for day in (body.filters.since, body.filters.until))
+    limits = Filters(tuple(body.filters.collections), tuple(body.filters.documents), since, until, who.groups)
+    question = checked(body.question)
+    if body.alone:
+        return Narrowed(question, limits)
+    readable = Readable(desk.answerer.index, who.groups)
+    return narrowed(question, limits, lambda: ((d.id, d.title, d.collection) for d in readable.documents()))
+
+
+def _titles(desk: Desk, who: Identity, documents: Sequence[str]) -> dict[str, Any]:
+    """What the chips call these documents; those that the asker may not read have no name."""
+    readable = Readable(desk.answerer.index, who.groups)
+    titles = []
+    for document in documents:
+        with contextlib.suppress(NotFound):
+            titles.append(readable.document(document).title)
+    return {"titles": titles} if titles else {}
 
 
 def _problem(error: Exception) -> dict[str, Any]:
