@@ -29,6 +29,7 @@ WORDS: dict[str, Any] = {
     "left": "That conversation does not exist any more. Ask again to begin a new one.",
     "unanswered": "Not answered yet.",
     "withheld": "A source that is not there for you any more",
+    "library": "The documents that can be asked",
     "menu": "Conversations",
     "conversations": "Your conversations",
     "search": "Search your conversations",
