@@ -521,6 +521,8 @@ def test_a_reload_in_the_middle_loses_nothing(visit: Visit, answerer: FakeAnswer
     page.fill("#question", "How long is parental leave?")
     page.keyboard.press("Enter")
     page.wait_for_function("location.hash.startsWith('#conversation/')")
+    page.wait_for_selector(".first .excerpt")  # what is being read is there before the answer
+    assert "not the answer yet" in page.text_content(".first h3")
     page.reload()
     page.wait_for_selector(".pending")
     assert page.text_content(".send") == "Stop"

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from rag.answer import Answerer
 
 REMEMBERED = 6  # turns of a conversation that a follow-up can refer to
+FIRST = 3  # passages that are shown while they are read
 VISITOR = "pullquote_visitor"  # the cookie that stands for a name where there is no login
 VISITING = "visitor:"
 YEAR = 365 * 24 * 3600  # seconds
@@ -152,7 +153,7 @@ def conversations(desk: Desk, gate: Gate, prefix: str = "/chat", asked: str = "/
 
     @router.post(asked)
     async def ask(body: Asked, request: Request) -> StreamingResponse:
-        """Answer in lines of JSON: `asked`, each `stage`, then the `answer` or a `problem`."""
+        """Answer in lines of JSON: `asked`, each `stage`, the `evidence` that is read, then `answer` or `problem`."""
         who, owner = reader(request)
         audit(request, "ask", body.question)
         await gate.enter()
@@ -263,7 +264,11 @@ async def _answering(desk: Desk, gate: Gate, who: Identity, owner: str, body: As
     def work() -> None:
         try:
             answer = desk.answerer.ask(
-                asked.question, said, asked.filters, progress=lambda stage, _: tell("stage", stage=stage)
+                asked.question,
+                said,
+                asked.filters,
+                lambda stage, _: tell("stage", stage=stage),
+                lambda hits: tell("evidence", passages=Shown(desk.answerer.index, who.groups).passages(hits[:FIRST])),
             )
             desk.state.finish(turn.id, {**answer.to_dict(), "question": turn.question})
             tell("answer", turn=desk.shown(who, owner, desk.state.turn(owner, turn.id))[0])

@@ -1,6 +1,6 @@
 // The conversation: questions go to the server and come back as lines of JSON. What is kept is the server's: the page
 // holds the id of its conversation, in its address too, so that a reload or a link brings it back.
-import { drawn, prepare } from "./answer.js";
+import { drawn, evidence, prepare } from "./answer.js";
 import * as filters from "./filters.js";
 import * as history from "./history.js";
 import { call, lines, send, told } from "./net.js";
@@ -93,8 +93,9 @@ function place(turn, question) {
   return node;
 }
 
-function waiting(turn, sentence) {
-  page.turns.get(turn).result.replaceChildren(el("p", { class: "pending" }, el("span", { class: "dots", "aria-hidden": "true" }), sentence));
+function waiting(turn, sentence, shown = null) {
+  const spinner = el("p", { class: "pending" }, el("span", { class: "dots", "aria-hidden": "true" }), sentence);
+  page.turns.get(turn).result.replaceChildren(...[spinner, shown].filter(Boolean));
 }
 
 /** Ask the server and draw what it says of it; what goes wrong is said where the answer would stand. */
@@ -111,7 +112,7 @@ async function answering(turn, asked) {
         sessionStorage.removeItem(DRAFT);
         filters.set(event.filters);
         address(event.conversation);
-      } else if (event.kind === "stage" && words.stages[event.stage]) waiting(turn, words.stages[event.stage]);
+      } else if (event.kind === "evidence") waiting(turn, words.searching, evidence(event.passages));
       else if (event.kind === "answer") finish(turn, drawn(event.turn, true));
       else if (event.kind === "problem") {
         if (event.code === "not_found") address(null);
