@@ -364,6 +364,47 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
     assert page.locator(".turn").count() == 1
 
 
+def test_history_filters_and_feedback_by_keyboard_alone(visit: Visit) -> None:
+    page = visit(1024, 768, "dark")
+
+    def focus_on(selector: str, key: str = "Tab") -> None:
+        for _ in range(40):
+            if page.evaluate("(wanted) => document.activeElement.matches(wanted)", selector):
+                return
+            page.keyboard.press(key)
+        raise AssertionError(f"{selector} cannot be reached with {key}")
+
+    page.keyboard.type("When is brûlée sold?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".cite")
+    focus_on(".bad", "Shift+Tab")
+    page.keyboard.press("Enter")
+    focus_on(".complaint textarea")
+    page.keyboard.type("At six")
+    focus_on(".complaint button[type=submit]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".bad[aria-pressed=true]")
+    focus_on(".filter")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.name") == "collection"
+    page.keyboard.type("handbook")
+    focus_on(".limits button")
+    page.keyboard.press("Enter")
+    assert page.locator(".chip").all_text_contents() == ["In handbook ×"]
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    assert not page.is_visible(".limits")
+    assert page.evaluate("document.activeElement.matches('.filter')")
+    focus_on("[aria-label='Conversations']", "Shift+Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".saved a")
+    assert page.evaluate("document.activeElement.type") == "search"
+    focus_on(".saved a")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Conversations"
+    assert not page.is_visible(".drawer")
+
+
 def test_an_example_asks_itself(visit: Visit, answerer: FakeAnswerer) -> None:
     page = visit()
     assert page.locator(".welcome li").all_text_contents() == list(EXAMPLES)
@@ -521,6 +562,8 @@ def test_a_reload_in_the_middle_loses_nothing(visit: Visit, answerer: FakeAnswer
     page.fill("#question", "How long is parental leave?")
     page.keyboard.press("Enter")
     page.wait_for_function("location.hash.startsWith('#conversation/')")
+    page.wait_for_selector(".first .excerpt")  # what is being read is there before the answer
+    assert "not the answer yet" in page.text_content(".first h3")
     page.reload()
     page.wait_for_selector(".pending")
     assert page.text_content(".send") == "Stop"
