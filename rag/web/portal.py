@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from rag.errors import BadInput, NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
-from rag.web import chat
+from rag.web import chat, paper
 from rag.web.api import create_api
 from rag.web.guard import Guard, PortalCors
 from rag.web.identity import Login, SignOn, require
@@ -87,6 +87,7 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
         found: dict[str, Any] = window(readable.document(document), start, end, first, last)
         return JSONResponse(found, headers={"cache-control": "no-store"})
 
+    paper.mount(app, answerer)
     app.mount("/ui", StaticFiles(directory=chat.STATIC))
     app.mount("/v1", api)
     chat.mount(app, watched, settings)  # takes every path that is left, so it comes last
