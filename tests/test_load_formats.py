@@ -372,7 +372,7 @@ def test_a_member_that_declares_less_than_it_holds_is_never_unpacked_beyond_it()
 
 
 def test_the_content_tells_the_kind_whatever_the_name() -> None:
-    assert one(docx(), "a.txt").loader == "docx/1"
+    assert one(docx(), "a.txt").loader == "docx/2"
     assert one(pdf(paged(1)), "a.docx").loader == "pdf/2"
 
 

@@ -27,7 +27,8 @@ def opened(data: bytes, name: str) -> Iterator[pdfium.PdfDocument]:
     try:
         document = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:
-        if getattr(error, "err_code", 0) == raw.FPDF_ERR_PASSWORD:
+        # pdfium keeps its last error: a damaged file after an encrypted one would look encrypted too
+        if getattr(error, "err_code", 0) == raw.FPDF_ERR_PASSWORD and b"/Encrypt" in data:
             raise LoadError(f"{name}: encrypted; save it without a password") from None
         raise LoadError(f"{name}: damaged PDF, or cut off; copy it again from where it came") from None
     with closing(document):
