@@ -335,9 +335,9 @@ def without(answer: Mapping[str, Any], documents: Collection[str]) -> dict[str, 
 
 def file_of(settings: Settings) -> Path:
     """Where the state is kept. Raises BadInput when an index on a server leaves no place for it."""
-    if "://" in settings.index:
-        raise BadInput("the index is on a server; conversations are kept beside an index in a folder")
-    return Path(settings.index) / FILE
+    if not settings.state and "://" in settings.index:
+        raise BadInput("the index is on a server; say where conversations are kept with RAG_STATE=FILE")
+    return Path(settings.state or Path(settings.index) / FILE)
 
 
 class SqliteFile:
