@@ -100,7 +100,9 @@ def parser() -> argparse.ArgumentParser:
         "document", metavar="DOCUMENT_ID"
     )
     command("status", documents.status, "what is in the index").add_argument("--json", action="store_true")
-    command("remove", documents.remove, "remove documents").add_argument("documents", nargs="+", metavar="DOCUMENT")
+    made = command("remove", documents.remove, "remove documents")
+    made.add_argument("documents", nargs="+", metavar="DOCUMENT")
+    made.add_argument("--forget", action="store_true", help="take their words out of saved answers too")
     command("compact", storage.compact, "leave nothing of removed documents in any file of the index")
     for name, run, help in (
         ("export", storage.export, "write the index to one portable file (the backup)"),

@@ -49,7 +49,7 @@ DOORS = {
     "sqlite3": {"sqlite", "keys", "state"},  # who may call and what people leave behind are no part of the index
     "jwt": {"web"},
     "prometheus_client": {"web"},
-    "psycopg": {"postgres"},
+    "psycopg": {"postgres", "state"},
     "faiss": {"vectors"},
     "torch": {"export", "hub_reader", "train"},
     "transformers": {"export", "hub_reader", "train"},

@@ -364,6 +364,47 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
     assert page.locator(".turn").count() == 1
 
 
+def test_history_filters_and_feedback_by_keyboard_alone(visit: Visit) -> None:
+    page = visit(1024, 768, "dark")
+
+    def focus_on(selector: str, key: str = "Tab") -> None:
+        for _ in range(40):
+            if page.evaluate("(wanted) => document.activeElement.matches(wanted)", selector):
+                return
+            page.keyboard.press(key)
+        raise AssertionError(f"{selector} cannot be reached with {key}")
+
+    page.keyboard.type("When is brûlée sold?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".cite")
+    focus_on(".bad", "Shift+Tab")
+    page.keyboard.press("Enter")
+    focus_on(".complaint textarea")
+    page.keyboard.type("At six")
+    focus_on(".complaint button[type=submit]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".bad[aria-pressed=true]")
+    focus_on(".filter")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.name") == "collection"
+    page.keyboard.type("handbook")
+    focus_on(".limits button")
+    page.keyboard.press("Enter")
+    assert page.locator(".chip").all_text_contents() == ["In handbook ×"]
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    assert not page.is_visible(".limits")
+    assert page.evaluate("document.activeElement.matches('.filter')")
+    focus_on("[aria-label='Conversations']", "Shift+Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".saved a")
+    assert page.evaluate("document.activeElement.type") == "search"
+    focus_on(".saved a")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Conversations"
+    assert not page.is_visible(".drawer")
+
+
 def test_an_example_asks_itself(visit: Visit, answerer: FakeAnswerer) -> None:
     page = visit()
     assert page.locator(".welcome li").all_text_contents() == list(EXAMPLES)
@@ -521,6 +562,8 @@ def test_a_reload_in_the_middle_loses_nothing(visit: Visit, answerer: FakeAnswer
     page.fill("#question", "How long is parental leave?")
     page.keyboard.press("Enter")
     page.wait_for_function("location.hash.startsWith('#conversation/')")
+    page.wait_for_selector(".first .excerpt")  # what is being read is there before the answer
+    assert "not the answer yet" in page.text_content(".first h3")
     page.reload()
     page.wait_for_selector(".pending")
     assert page.text_content(".send") == "Stop"
@@ -732,3 +775,51 @@ def test_text_is_easy_to_read_in_light_and_dark(visit: Visit, scheme: str) -> No
     page.wait_for_selector(".welcome button")
     kept = page.evaluate("getComputedStyle(document.querySelector('.gradio-container')).backgroundColor")
     assert kept == other
+
+
+# ---- the printed page
+
+
+def test_the_quote_is_marked_on_its_page_and_a_changed_file_keeps_its_text(visit: Visit, tmp_path: Path) -> None:
+    from tests.papers import pdf
+    from tests.test_load_formats import paged
+    from tests.test_paper import QUOTE, answerer_over
+
+    file = tmp_path / "quay.pdf"
+    file.write_bytes(pdf(paged(3)))
+    answerer = answerer_over(tmp_path, file.name)
+    document = answerer.documents[0]
+    question = "Who confirms it?"
+    answerer.script = {question: (((document, QUOTE, "the harbour office"), (MEMO, MEMO.text[:40], "all teams")),)}
+    with serving(answerer) as (address, _):
+        page = visit(address=address)
+        turn = ask(page, question)
+        turn.locator(".cite").first.click()
+        assert opened(page).startswith("Verbatim")
+        switch = page.locator(".paper-switch")
+        assert switch.get_attribute("aria-pressed") == "false"
+        switch.click()
+        marks = page.locator(".sheet .on-paper")
+        marks.first.wait_for()
+        assert opened(page).startswith("The quote on its page")
+        sheet = page.locator(".sheet img").bounding_box()
+        pane = page.locator(".pane .text").bounding_box()
+        assert marks.count() == 2
+        for mark in (marks.nth(n).bounding_box() for n in range(2)):
+            assert sheet["x"] < mark["x"] < mark["x"] + mark["width"] < sheet["x"] + sheet["width"]
+            assert pane["y"] <= mark["y"] <= pane["y"] + pane["height"]
+            assert 0.005 < mark["height"] / sheet["height"] < 0.03  # a printed line
+        page.click("[aria-label='Next citation']")  # of a text: no page to show
+        page.wait_for_selector(".canonical mark")
+        assert not switch.is_visible()
+        page.click("[aria-label='Previous citation']")
+        marks.first.wait_for()  # the choice holds
+        switch.click()
+        page.wait_for_selector(".canonical mark")
+        file.write_bytes(pdf(paged(2)))
+        switch.click()
+        page.wait_for_selector(".aside")
+        assert "the file has changed since it was indexed; only its text is shown" in page.text_content(".state")
+        assert page.locator(".canonical mark").first.text_content() in QUOTE
+        assert page.locator(".sheet").count() == 0
+        page.noise.clear()  # Chromium itself reports the refused request

@@ -96,6 +96,7 @@ def status(args: argparse.Namespace) -> int:
 def remove(args: argparse.Namespace) -> int:
     """`rag remove DOCUMENT…`"""
     from rag.index import Index
+    from rag.state import State
 
     chosen = settings(args)
     opened = Index.open(chosen.index, chosen)
@@ -106,6 +107,9 @@ def remove(args: argparse.Namespace) -> int:
     if not wanted:
         return FAILED
     print(f"{opened.remove(wanted)} documents removed")
+    if (state := State.of(chosen)) and (saved := state.forget(wanted) if args.forget else state.quoting(wanted)):
+        kept = "no longer hold their words" if args.forget else "still quote them; --forget takes it out"
+        print(f"{saved} saved answers {kept}")
     return DONE if len(wanted) == len(args.documents) else PARTLY
 
 

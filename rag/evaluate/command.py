@@ -21,6 +21,7 @@ def main(argv: Sequence[str]) -> int:
     code: int = {
         "run": _run, "compare": _compare, "gate": _gate, "calibrate": _calibrate, "table": _table, "curve": _curve,
         "draft": _draft,
+        "feedback": _feedback,
     }[args.evaluation](args)  # fmt: skip
     return code
 
@@ -158,6 +159,32 @@ def _curve(args: argparse.Namespace) -> int:
         raise BadInput(f"{args.output}: {error.strerror}; choose another --output") from None
     print(f"{args.output}: {', '.join(curves)}")
     return 0
+
+
+def _feedback(args: argparse.Namespace) -> int:
+    from rag.evaluate.feedback import lines, rows
+    from rag.index import Index
+    from rag.state import State
+
+    settings = Settings.load({"index": args.index})
+    index = Index.open(settings.index, settings)
+    given = State.open(settings).feedback()
+    if not args.output:
+        print("\n".join(lines(given)) or "no feedback yet")
+        return 0
+    made, unsettled = rows(given, index)
+    if not made:
+        raise BadInput(f"{len(given)} ratings, and none says what would have been right; review them without --output")
+    try:
+        Path(args.output).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made), "utf-8")
+    except OSError as error:
+        raise BadInput(f"{args.output}: {error.strerror}; choose another --output") from None
+    print(f"{args.output}: {len(made)} questions")
+    if unsettled:
+        print(
+            f"{unsettled} ratings do not say what would have been right; review them without --output", file=sys.stderr
+        )
+    return 3 if unsettled else 0
 
 
 def _draft(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ def grammar() -> argparse.ArgumentParser:
     """The commands and their options. `--index` is None unless it was given."""
     parser = argparse.ArgumentParser(prog="rag evaluate", description="How good the answers are.")
     commands = parser.add_subparsers(
-        dest="evaluation", required=True, metavar="run | compare | gate | calibrate | table | curve | draft"
+        dest="evaluation", required=True, metavar="run | compare | gate | calibrate | table | curve | feedback | draft"
     )
 
     run = commands.add_parser("run", help="ask a file of questions and measure the answers")
@@ -69,6 +69,10 @@ def grammar() -> argparse.ArgumentParser:
     curve = commands.add_parser("curve", help="draw how many answers are wrong when only the surest are given")
     curve.add_argument("runs", nargs="+", metavar="[NAME=]FOLDER", help="folders of runs")
     curve.add_argument("--output", required=True, help="SVG file to write")
+
+    rated = commands.add_parser("feedback", help="show what people thought of answers, or turn it into questions")
+    rated.add_argument("--index", help="the index that was asked")
+    rated.add_argument("--output", help="JSONL file of questions to write")
 
     draft = commands.add_parser(
         "draft", help="make questions by rules, for a person to check, and name unreached pages"
