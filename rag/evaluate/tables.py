@@ -33,7 +33,7 @@ def write_tables(
     """Do what is left to do, write OUT/table.md, and give its text and the sets that are not in `settings.data`.
 
     readers: as in the settings. only: do only runs with one of these in their name (the table has all that are done).
-    sample: at most so many questions a set. Raises BadInput when OUT holds figures of another seed, sample, model or data.
+    sample: at most so many questions a set. Raises BadInput when OUT is of another seed, sample, model or data.
     """
     data = str(Path(settings.data).resolve())
     _state(out, {"data": data, "model": f"{settings.model} ({RECIPE})", "sample": sample, "seed": seed})
