@@ -1,6 +1,6 @@
 """From Enter to the first evidence and to the complete answer on screen, in Chromium, and what the page adds.
 
-`python -m tests.latency --index index/sample --questions samples/questions/report.jsonl --count 100` (idle machine)
+`python -m tests.latency --index index/sample --questions samples/questions/blind.jsonl --count 100` (idle machine)
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     """Ask, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.latency", description=__doc__)
     parser.add_argument("--index", default="index/sample")
-    parser.add_argument("--questions", default="samples/questions/report.jsonl", type=Path)
+    parser.add_argument("--questions", default="samples/questions/blind.jsonl", type=Path)
     parser.add_argument("--count", default=100, type=int)
     args = parser.parse_args()
     from playwright.sync_api import sync_playwright
