@@ -35,6 +35,7 @@ class Answerer:
         self.reader = reader
         self.settings = settings
         self.calibrator = calibrate.load(reader.name, "end_to_end", index.folder)
+        self.ranker = calibrate.load(reader.name, "rerank", index.folder)
         self.passages = PassageReader(reader, calibrate.load(reader.name, "passage", index.folder))
         self.threshold = self.calibrator.threshold if settings.threshold is None else settings.threshold
 
@@ -99,7 +100,7 @@ class Answerer:
             return list(retrieve(self.index, query, filters, mode=mode, top=top))
         hits = retrieve(self.index, query, filters, top=max(top, self.settings.read_passages))
         readings = self.reader.read(query, [hit.excerpt for hit in hits])
-        return decide.reranked(hits, readings)[:top]
+        return decide.reranked(hits, readings, self.ranker)[:top]
 
     def read(self, question: str, context: str) -> dict[str, Any]:
         """Read one given text, as `rag read` does; offsets count in `context` as given."""

@@ -1,7 +1,8 @@
 """Features → the probability that the best candidate is right, and the threshold below which there is silence.
 
 A logistic regression on named features, fitted on labelled questions that no figure is reported on. One file holds
-the calibrators of every reader, for a given passage ("passage") and for the whole path ("end_to_end").
+the calibrators of every reader: for a given passage ("passage"), for the whole path ("end_to_end") and for the order of
+hits ("rerank").
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def load(reader: str, kind: str, folder: Path | None = None) -> Calibrator:
             raise BadInput(
                 f"{file}: not a calibration file ({error}); fit it again with `rag evaluate calibrate`"
             ) from None
-    return Calibrator({"margin": 1.0}, 0.0, 0.5)
+    return Calibrator({"relevance": 1.0} if kind == "rerank" else {"margin": 1.0}, 0.0, 0.5)
 
 
 def save(file: Path, reader: str, kind: str, calibrator: Calibrator, note: str) -> None:

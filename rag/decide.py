@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -111,9 +112,18 @@ def reason(ranked: Sequence[Candidate], readings: Sequence[Reading]) -> Reason:
     return "no_span" if ranked[0].no_answer else "low_confidence"
 
 
-def reranked(hits: Sequence[Hit], readings: Sequence[Reading]) -> list[Hit]:
-    """The hits with the reader's relevance, best first."""
-    judged = [dataclasses.replace(h, relevance=r.relevance) for h, r in zip(hits, readings, strict=True)]
+def rank_features(hit: Hit, reading: Reading) -> dict[str, float]:
+    """What the order of hits is decided on; `relevance` as log-odds."""
+    p = min(max(reading.relevance, 1e-6), 1 - 1e-6)
+    return {"dense": hit.dense or 0.0, "fused": hit.fused, "relevance": math.log(p / (1 - p))}
+
+
+def reranked(hits: Sequence[Hit], readings: Sequence[Reading], calibrator: Calibrator) -> list[Hit]:
+    """The hits in the order of the probability that they hold the answer, which becomes their `relevance`."""
+    judged = [
+        dataclasses.replace(hit, relevance=calibrator.probability(rank_features(hit, reading)))
+        for hit, reading in zip(hits, readings, strict=True)
+    ]
     return sorted(judged, key=lambda h: (-h.score, h.document_id, h.start))
 
 

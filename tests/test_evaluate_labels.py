@@ -29,10 +29,14 @@ def test_a_folder_is_asked_about_its_own_documents(tmp_path):
         lines(good, {"id": "2", "question": "Who owns the moon?", "answerable": False}, {"id": "3"})
     )
     found = labelled([tmp_path, tmp_path], Settings(), None, plain)
-    assert found.kind == "end_to_end"
-    assert len(found.features) == len(found.right) == 4
-    assert [any(rows) for rows in found.right] == [True, False, True, False]
-    assert all("likeness" in features for rows in found.features for features in rows)
+    assert set(found.kinds) == {"end_to_end", "rerank"}
+    for rows in found.kinds.values():
+        assert [any(right) for _, right in rows] == [True, False, True, False]
+        assert all(len(features) == len(right) for features, right in rows)
+    assert all("likeness" in each for features, _ in found.kinds["end_to_end"] for each in features)
+    assert all(
+        set(each) == {"dense", "fused", "relevance"} for features, _ in found.kinds["rerank"] for each in features
+    )
     assert [problem.line for problem in found.problems] == [3, 3]
 
 

@@ -72,12 +72,13 @@ def _calibrate(args: argparse.Namespace) -> int:
     found = labelled([Path(path) for path in args.questions], settings, args.limit, _watch)
     for problem in found.problems:
         print(problem, file=sys.stderr)
-    fitted = calibrate.fit_best(found.features, found.right, args.max_wrong)
     out = Path(args.out) if args.out else Path(settings.index, calibrate.FILE)
     names = ", ".join(Path(path).name for path in args.questions)
-    note = f"{len(found.features)} questions of {names}, at most {args.max_wrong:.0%} wrong among the answered"
-    calibrate.save(out, found.reader, found.kind, fitted, note)
-    print(f"{out}: {found.reader}, {found.kind}: {note}; answers begin at {fitted.threshold:.3f}")
+    for kind, rows in found.kinds.items():
+        fitted = calibrate.fit_best([row[0] for row in rows], [row[1] for row in rows], args.max_wrong)
+        note = f"{len(rows)} questions of {names}, at most {args.max_wrong:.0%} wrong among the answered"
+        calibrate.save(out, found.reader, kind, fitted, note)
+        print(f"{out}: {found.reader}, {kind}: {note}; answers begin at {fitted.threshold:.3f}")
     return 3 if found.problems else 0
 
 

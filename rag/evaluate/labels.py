@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rag import decide
 from rag.converse import standalone
 from rag.errors import BadInput, RagError
 from rag.evaluate import metrics
@@ -18,18 +19,17 @@ from rag.evaluate.score import RIGHT_F1
 from rag.settings import Settings
 from rag.types import Filters
 
-Labels = tuple[list[list[Mapping[str, float]]], list[list[bool]], list[Problem]]
+Rows = tuple[Sequence[Mapping[str, float]], Sequence[bool]]  # of one question: features, and whether each is right
 Watch = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What a calibrator is fitted on: features [question][candidate] and whether each is right."""
+    """What calibrators are fitted on: for each kind ("end_to_end" and "rerank", or "passage") the rows of every
+    question."""
 
     reader: str
-    kind: str  # "end_to_end" or "passage"
-    features: list[list[Mapping[str, float]]]
-    right: list[list[bool]]
+    kinds: Mapping[str, list[Rows]]
     problems: list[Problem]
 
 
@@ -49,7 +49,7 @@ def labelled(paths: Sequence[Path], settings: Settings, limit: int | None, watch
         rows = list(islice(read_questions(file, kind), limit))
         if kind in ("spans", "squad"):
             reader = PassageReader.open(settings)
-            made.append(Labelled(reader.reader.name, "passage", *read_labels(reader, watch(rows, len(rows)))))
+            made.append(read_labels(reader, watch(rows, len(rows))))
         elif kind != "questions":
             raise BadInput(f"{path}: give questions about an index, or rows with their passage")
         else:
@@ -59,63 +59,62 @@ def labelled(paths: Sequence[Path], settings: Settings, limit: int | None, watch
                     index.add(path / "docs")
                     index.close()
                 answerer = Answerer.open(scratch if path.is_dir() else settings.index, settings)
-                made.append(Labelled(answerer.reader.name, "end_to_end", *ask_labels(answerer, watch(rows, len(rows)))))
+                made.append(ask_labels(answerer, watch(rows, len(rows))))
                 answerer.index.close()
-    if len({found.kind for found in made}) > 1:
+    if len({tuple(found.kinds) for found in made}) > 1:
         raise BadInput("questions about documents and rows with their passage are calibrated apart; give one kind")
-    return Labelled(
-        made[0].reader,
-        made[0].kind,
-        [row for found in made for row in found.features],
-        [row for found in made for row in found.right],
-        [problem for found in made for problem in found.problems],
-    )
+    kinds = {kind: [rows for found in made for rows in found.kinds[kind]] for kind in made[0].kinds}
+    return Labelled(made[0].reader, kinds, [problem for found in made for problem in found.problems])
 
 
-def ask_labels(answerer: Any, questions: Iterable[Question | Problem]) -> Labels:
-    """End to end: every quote that was proposed; right when it overlaps gold evidence."""
+def ask_labels(answerer: Any, questions: Iterable[Question | Problem]) -> Labelled:
+    """End to end: every quote that was proposed, right when it overlaps gold evidence; and every hit, likewise."""
 
-    def one(question: Question) -> tuple[list[Mapping[str, float]], list[bool]]:
+    def one(question: Question) -> tuple[Rows, Rows]:
         items = evidence(question, lambda name: answerer.index.document(name).text)
         gold = [place for item in items for place in item]
         query = answerer.spelled(standalone(question.question, question.history), Filters())
-        _, _, proposed = answerer.look(query)
-        right = [any(metrics.overlaps((c.hit.document_id, c.start, c.end), g) for g in gold) for c in proposed]
-        return [c.features for c in proposed], right
+        hits, readings, proposed = answerer.look(query)
 
-    return _all(one, questions)
+        def holds(document: str, start: int, end: int) -> bool:
+            return any(metrics.overlaps((document, start, end), place) for place in gold)
+
+        quotes = [holds(c.hit.document_id, c.start, c.end) for c in proposed]
+        found = [holds(hit.document_id, hit.start, hit.end) for hit in hits]
+        ranked = [decide.rank_features(hit, reading) for hit, reading in zip(hits, readings, strict=True)]
+        return ([c.features for c in proposed], quotes), (ranked, found)
+
+    done, problems = _all(one, questions)
+    kinds = {"end_to_end": [quotes for quotes, _ in done], "rerank": [hits for _, hits in done]}
+    return Labelled(answerer.reader.name, kinds, problems)
 
 
-def read_labels(reader: Any, questions: Iterable[Question | Problem]) -> Labels:
+def read_labels(reader: Any, questions: Iterable[Question | Problem]) -> Labelled:
     """A given passage: its best span; right when it overlaps a gold span or has F1 ≥ 0.5."""
 
-    def one(question: Question) -> tuple[list[Mapping[str, float]], list[bool]]:
+    def one(question: Question) -> Rows:
         reading = reader.look(question.question, question.context)
         if not reading.spans:
             return [reading.features], [False]
         best = (reading.spans[0].start, reading.spans[0].end)
         text = question.context[slice(*best)]
         near = any(metrics.span_iou(best, span) > 0 for span in question.spans)
-        return [reading.features], [
-            question.answerable and (near or metrics.token_f1(text, question.answers) >= RIGHT_F1)
-        ]
+        good = question.answerable and (near or metrics.token_f1(text, question.answers) >= RIGHT_F1)
+        return [reading.features], [good]
 
-    return _all(one, questions)
+    done, problems = _all(one, questions)
+    return Labelled(reader.reader.name, {"passage": done}, problems)
 
 
-def _all(one: Any, questions: Iterable[Question | Problem]) -> Labels:
-    rows: list[list[Mapping[str, float]]] = []
-    right: list[list[bool]] = []
+def _all(one: Callable[[Question], Any], questions: Iterable[Question | Problem]) -> tuple[list[Any], list[Problem]]:
+    done: list[Any] = []
     problems: list[Problem] = []
     for question in questions:
         if isinstance(question, Problem):
             problems.append(question)
             continue
         try:
-            found, good = one(question)
+            done.append(one(question))
         except RagError as error:
             problems.append(Problem("", question.line, str(error)))
-            continue
-        rows.append(found)
-        right.append(good)
-    return rows, right, problems
+    return done, problems
