@@ -253,6 +253,7 @@ class FakeAnswerer:
         history: Sequence[str | Turn] = (),
         filters: Filters = NO_FILTERS,
         progress: Callable[[str, float], None] | None = None,
+        seen: Callable[[Sequence[Hit]], None] | None = None,
     ) -> Answer:
         """The scripted Answer, or silence. Raises BadInput on a question that is empty or over 2,000 characters."""
         if not question.strip() or len(question) > 2000:
@@ -260,6 +261,8 @@ class FakeAnswerer:
         if question == "break":
             raise RuntimeError("secret: /etc/passwd")
         self.asked.append((question, turns(history)))
+        if seen:
+            seen(self.search(question, filters))
         self.gate.wait(30)
         timings = {"retrieve": 2.0, "read": 40.0, "total": 42.0}
         for stage in ("retrieve", "read") if progress else ():

@@ -12,7 +12,7 @@ from typing import Any
 
 from rag.answer import Answerer
 from rag.settings import Settings
-from tests.test_browser import CHROMIUM, FLAGS, ask
+from tests.test_browser import CHROMIUM, FLAGS, PATIENCE, ask
 
 FIRST = "What exactly counts as a closed sailing?"
 QUESTIONS = (FIRST, "How many days of leave can I carry over?", "On which day of the month do wages arrive?")
@@ -55,6 +55,7 @@ def main() -> None:
         def page(width: int, height: int, scheme: str) -> Any:
             size: Any = {"width": width, "height": height}
             opened = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce").new_page()
+            opened.set_default_timeout(4 * PATIENCE)
             opened.goto(address)
             opened.wait_for_selector(".welcome button")
             return opened

@@ -25,7 +25,9 @@ LEVELS = [
         "batch",
         "calibrate",
     },
-    {"embed", "sqlite", "postgres", "pages"},
+    {"embed", "ledger", "pages"},
+    {"sqlite", "postgres"},
+    {"fulltext"},
     {"store"},
     {"sync", "archive", "inspect"},
     {"index"},
@@ -35,18 +37,20 @@ LEVELS = [
     {"read", "decide"},
     {"cite"},
     {"answer"},
-    {"evaluate", "web"},
+    {"evaluate", "web", "mcp"},
     {"train"},
+    {"commands"},
     {"__main__"},
 ]
 DOORS = {
-    "onnxruntime": {"runtime", "train"},  # train exports and quantises
+    "onnxruntime": {"runtime", "export", "train"},  # the last two quantise
     "tokenizers": {"runtime", "train"},
     "sentence_transformers": {"embed"},
     "sqlite3": {"sqlite", "keys", "state"},  # who may call and what people leave behind are no part of the index
     "jwt": {"web"},
     "prometheus_client": {"web"},
-    "psycopg": {"postgres"},
+    "mcp": {"mcp"},
+    "psycopg": {"postgres", "state"},
     "faiss": {"vectors"},
     "torch": {"export", "hub_reader", "train"},
     "transformers": {"export", "hub_reader", "train"},

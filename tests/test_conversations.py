@@ -49,8 +49,9 @@ def opened(client: TestClient, conversation: str) -> list[dict[str, Any]]:
 
 
 def test_an_answer_comes_in_lines_and_is_kept(client: TestClient, answerer: FakeAnswerer) -> None:
-    first, *stages, last = ask(client, LEAVE_ASKED)
+    first, evidence, *stages, last = ask(client, LEAVE_ASKED)
     assert (first["kind"], [s["stage"] for s in stages], last["kind"]) == ("asked", ["retrieve", "read"], "answer")
+    assert evidence["passages"][0]["title"] in (HANDBOOK.title, MEMO.title)
     assert [c["proof"]["state"] for c in last["turn"]["answer"]["citations"]] == ["exact", "exact"]
     ask(client, "And for sailors?", conversation=first["conversation"])
     ask(client, "What is the daily meal allowance?", conversation=first["conversation"], alone=True)

@@ -241,6 +241,28 @@ def test_pptx() -> None:
     assert document.pages_of(document.text.index("Say this 2"), len(document.text)) == (2, 2)
 
 
+def test_numbered_points_of_a_slide_keep_their_numbers() -> None:
+    import pptx as library
+
+    made = library.Presentation()
+    body = made.slides.add_slide(made.slide_layouts[1]).placeholders[1].text_frame
+    body.text = "Weigh\nPack\nSend"
+    for paragraph, kind in zip(body.paragraphs, ("arabicPeriod", "arabicPeriod", "alphaUcParenR"), strict=True):
+        number = paragraph._p.get_or_add_pPr().makeelement(
+            "{http://schemas.openxmlformats.org/drawingml/2006/main}buAutoNum", {"type": kind}
+        )
+        paragraph._p.pPr.append(number)
+    buffer = io.BytesIO()
+    made.save(buffer)
+    assert one(buffer.getvalue(), "a.pptx").text == "1. Weigh\n2. Pack\nC) Send"
+
+
+def test_a_printed_bullet_is_a_dash_and_a_printed_number_is_kept() -> None:
+    lines = ["Bring these things on the first day:", "\x95 a passport", "\x95 a pen", "1. first", "2. second"]
+    page = [(50, 700 - 20 * n, 11, line.encode("latin-1").decode("cp1252")) for n, line in enumerate(lines)]
+    assert one(pdf([page]), "a.pdf").text.endswith("- a passport\n- a pen\n1. first\n2. second")
+
+
 # --- books, mail, archives ----------------------------------------------------------------------------------------
 
 CONTAINER = '<container><rootfiles><rootfile full-path="O/b.opf"/></rootfiles></container>'
@@ -351,7 +373,7 @@ def test_a_member_that_declares_less_than_it_holds_is_never_unpacked_beyond_it()
 
 def test_the_content_tells_the_kind_whatever_the_name() -> None:
     assert one(docx(), "a.txt").loader == "docx/1"
-    assert one(pdf(paged(1)), "a.docx").loader == "pdf/1"
+    assert one(pdf(paged(1)), "a.docx").loader == "pdf/2"
 
 
 # --- isolation ----------------------------------------------------------------------------------------------------

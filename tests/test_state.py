@@ -16,22 +16,35 @@ from tests.fakes import HANDBOOK, MEMO, FakeAnswerer
 ASKED = "How long is parental leave?"
 
 
+@pytest.fixture(params=["folder", pytest.param("server", marks=pytest.mark.postgres)])
+def chosen(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings with an index in a folder, and with one on PostgreSQL."""
+    if request.param == "folder":
+        return Settings(index=str(tmp_path))
+    import psycopg
+
+    url = request.getfixturevalue("database")
+    with psycopg.connect(url) as db:
+        db.execute("CREATE SCHEMA pullquote")
+    return Settings(index=url)
+
+
 @pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State.open(Settings(index=str(tmp_path)))
+def state(chosen: Settings) -> State:
+    return State.open(chosen)
 
 
 def answer() -> dict[str, Any]:
     return FakeAnswerer().ask(ASKED).to_dict()
 
 
-def test_a_conversation_survives_and_is_the_same(tmp_path: Path, state: State) -> None:
+def test_a_conversation_survives_and_is_the_same(chosen: Settings, state: State) -> None:
     first = state.begin("ines", None, ASKED, {"since": "2024-01-01"})
     assert state.finish(first.id, answer())
     second = state.begin("ines", first.conversation, "And for sailors?")
     assert (first.number, second.number) == (1, 2)
     state.finish(second.id, problem="it broke")
-    again = State.open(Settings(index=str(tmp_path)))  # another process
+    again = State.open(chosen)  # another process
     one, two = again.turns("ines", first.conversation)
     assert one.filters == {"since": "2024-01-01"}
     assert (one.state, two.state, two.problem) == ("done", "failed", "it broke")
@@ -41,7 +54,6 @@ def test_a_conversation_survives_and_is_the_same(tmp_path: Path, state: State) -
         assert held.text[citation["start"] : citation["end"]] == citation["quote"]
     (listed,) = again.conversations("ines")
     assert (listed.title, listed.turns) == (ASKED, 2)
-    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
 
 
 def test_what_is_anothers_is_as_if_it_did_not_exist(state: State) -> None:
@@ -150,6 +162,21 @@ def test_many_may_write_at_once(state: State) -> None:
     for thread in threads:
         thread.join()
     assert [t.number for t in state.turns("ines", turn.conversation)] == list(range(1, 22))
+
+
+def test_a_server_that_is_not_there_is_one_line_without_the_password() -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(BadInput, match="cannot be kept on the server") as error:
+        State.open(Settings(index="postgresql://me:hunter2@127.0.0.1:9/none"))
+    assert "hunter2" not in str(error.value)
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    chosen = Settings(index=str(tmp_path))
+    assert State.of(chosen) is None
+    State.open(chosen)
+    assert State.of(chosen) is not None
+    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
 
 
 def test_a_place_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from rag.converse import standalone
 from rag.errors import BadInput, RagError
 from rag.evaluate.ask import asker
 from rag.evaluate.datasets import Question, read_questions, read_rows
+from rag.evaluate.intervals import wilson
 from rag.settings import Settings
 from rag.types import Turn
 
@@ -95,8 +96,8 @@ def kept(rows: Sequence[Row]) -> tuple[int, int]:
     return sum(standalone(row.question, row.history) == row.question for row in alone), len(alone)
 
 
-def follow_ups(path: Path, engine: Any) -> tuple[int, int, int, int]:
-    """(rows, right with history, right stand-alone, right with history among those). Raises BadInput or NotFound."""
+def follow_ups(path: Path, engine: Any) -> list[tuple[str, bool, bool]]:
+    """(id, right with history, right stand-alone) of each row. Raises BadInput or NotFound."""
     ask = asker(engine, "end-to-end", "questions", "fused", 10, False, None)
     forms = {str(row["id"]): str(row.get("standalone") or "") for _, row in _rows(path)}
     pairs = []
@@ -104,9 +105,23 @@ def follow_ups(path: Path, engine: Any) -> tuple[int, int, int, int]:
         if not isinstance(question, Question) or not forms[question.id]:
             raise BadInput(f"{path}: every row needs history, gold and standalone")
         alone = dataclasses.replace(question, question=forms[question.id], history=())
-        pairs.append((ask(question).scores["right"], ask(alone).scores["right"]))
-    alone_right = [followed for followed, alone in pairs if alone]
-    return len(pairs), round(sum(f for f, _ in pairs)), len(alone_right), round(sum(alone_right))
+        pairs.append((question.id, bool(ask(question).scores["right"]), bool(ask(alone).scores["right"])))
+    return pairs
+
+
+def _table(pairs: Sequence[tuple[str, bool, bool]]) -> str:
+    """What follow-ups came to, with 95 % Wilson intervals."""
+    both = [(name, followed) for name, followed, alone in pairs if alone]
+    counted = (
+        ("right with history", sum(followed for _, followed, _ in pairs), len(pairs)),
+        ("right stand-alone", len(both), len(pairs)),
+        ("right with history among these", sum(followed for _, followed in both), len(both)),
+    )
+    lines = ["| follow-ups | right | of | share |", "|---|---|---|---|"]
+    for name, right, count in counted:
+        low, high = wilson(right, count)
+        lines.append(f"| {name} | {right} | {count} | {right / max(1, count):.2f} ({low:.2f}–{high:.2f}) |")
+    return "\n".join([*lines, "", f"lost by the history: {', '.join(n for n, f in both if not f) or 'none'}"])
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -126,9 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             from rag.answer import Answerer
 
             chosen = Settings.load({"index": args.index})
-            count, followed, alone, both = follow_ups(Path(args.follow_ups), Answerer.open(chosen.index, chosen))
-            print(f"{count} follow-ups: right with history {followed}, right stand-alone {alone}, of these {both}")
-            print(f"right with history / right stand-alone: {followed / max(1, alone):.3f}")
+            pairs = follow_ups(Path(args.follow_ups), Answerer.open(chosen.index, chosen))
+            print(_table(pairs))
             return 0
         data = args.data or Settings.load().data
         if not data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from pathlib import Path
 
 # What a walk through a folder takes. Any other text file is read when it is named itself; .jsonl only then.
 SUFFIXES = frozenset(
@@ -76,6 +77,13 @@ def is_candidate(name: str) -> bool:
     """Whether a walk through a folder takes the file `name`: a known suffix, and not hidden."""
     known = suffix_of(name) in SUFFIXES or name.lower().endswith(".tar.gz")
     return known and not name.rsplit("/", 1)[-1].startswith(".")
+
+
+def has_rows(path: Path) -> bool:
+    """Whether a file is JSONL, by its name and its first bytes."""
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+    return bool(head) and kind_of(head, path.name) == "JSONL"
 
 
 def kind_of(data: bytes, name: str) -> str:

@@ -98,7 +98,7 @@ def _begin(number: int, line: Line) -> Part:
         "item" if found else "paragraph",
         line.text[cut:],
         _place(number, line.at[cut:]),
-        marker=line.text[:cut].replace("\xa0", " "),
+        marker=_marker(line.text[:cut]),
         size=line.size,
         bold=line.bold,
         page=number,
@@ -106,6 +106,11 @@ def _begin(number: int, line: Line) -> Part:
         lines=1,
         last=line,
     )
+
+
+def _marker(printed: str) -> str:
+    """What the item begins with in canonical text: its number as printed, or a dash for any other sign."""
+    return printed.replace("\xa0", " ") if not printed or any(map(str.isalnum, printed)) else "- "
 
 
 def _append(part: Part, number: int, line: Line) -> None:
@@ -226,9 +231,9 @@ def mark_headings(blocks: Sequence[Part], body: float, marks: dict[tuple[int, st
     for part in blocks:
         if part.level:
             part.kind = "heading"
-            if part.marker:
+            if part.marker and part.marker != "- ":
                 part.words, part.at = part.marker + part.words, array("q", [-1] * len(part.marker)) + part.at
-                part.marker = ""
+            part.marker = ""
 
 
 def _may_head(part: Part) -> bool:

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 from rag.errors import LoadError
 from rag.load.build import Builder, File, Loaded, document, iso_date
-from rag.load.glyphs import Box, Glyphs, character_boxes, glyphs, information, opened, outline
+from rag.load.glyphs import Glyphs, glyphs, information, outline
 from rag.load.lines import PAGE, Part, blocks_of, dehyphenated, goes_on, join, key, mark_headings, up_and_down, words_of
 from rag.load.margins import running
+from rag.load.paper import Box, character_boxes, opened
 from rag.types import Page
 
 _DATE = re.compile(r"D:(\d{4})(\d{2})(\d{2})")
@@ -42,7 +43,7 @@ def read(file: File) -> Loaded:
     builder, places = _written(found.parts)
     made = document(
         file,
-        "pdf/1",
+        "pdf/2",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=_pages(places, found.labels),

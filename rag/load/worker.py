@@ -200,9 +200,9 @@ def _boxes(file: File, page: int, start: int, end: int) -> dict[str, Any]:
 
 
 def _image(file: File, page: int, scale: float) -> dict[str, Any]:
-    from rag.load import glyphs
+    from rag.load import paper
 
-    return {"png": base64.b64encode(glyphs.image(file.data, page - 1, scale)).decode()}
+    return {"png": base64.b64encode(paper.image(file.data, page - 1, scale)).decode()}
 
 
 _TASKS: dict[str, Callable[..., dict[str, Any]]] = {"load": _load, "boxes": _boxes, "image": _image}

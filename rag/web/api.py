@@ -17,7 +17,8 @@ from rag.settings import Settings
 from rag.types import Filters, Page, Section
 from rag.verify import Proof, verify
 from rag.web import library
-from rag.web.conversations import Desk, conversations
+from rag.web.conversations import conversations
+from rag.web.desk import Desk
 from rag.web.identity import Asker, Identity
 from rag.web.limits import Gate
 from rag.web.problem import PROBLEMS, explain

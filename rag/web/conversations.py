@@ -6,72 +6,24 @@ kept. An answer is finished and kept whether or not the page still listens.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
-import datetime
-import json
-import logging
-import secrets
-import tempfile
-import threading
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from rag.answer import checked
-from rag.errors import BadInput, NotFound, RagError
-from rag.narrow import Narrowed, narrowed
-from rag.readable import Readable
-from rag.settings import Settings
-from rag.state import SavedTurn, State
-from rag.types import Filters, Turn
+from rag.errors import RagError
+from rag.web.desk import VISITING, VISITOR, Asked, Desk, Strict, answering, refused
 from rag.web.identity import Identity, require
 from rag.web.limits import Gate
 from rag.web.problem import Refused
-from rag.web.shown import Shown, listed
+from rag.web.shown import listed
 from rag.web.takeaway import MEDIA, Form, export
 from rag.web.watch import audit
-from rag.web.words import WORDS
 
-if TYPE_CHECKING:
-    from rag.answer import Answerer
-
-REMEMBERED = 6  # turns of a conversation that a follow-up can refer to
-VISITOR = "pullquote_visitor"  # the cookie that stands for a name where there is no login
-VISITING = "visitor:"
 YEAR = 365 * 24 * 3600  # seconds
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-_WORKING: set[asyncio.Task[None]] = set()
-
-
-class Strict(BaseModel):
-    """A request body; a member that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Chosen(Strict):
-    """The limits that are shown as chips; dates are inclusive."""
-
-    collections: list[str] = Field(default=[], max_length=100)
-    documents: list[str] = Field(default=[], max_length=100)
-    since: datetime.date | None = None
-    until: datetime.date | None = None
-
-
-class Asked(Strict):
-    """A question in a conversation (None: a new one). `alone`: it is searched for as it is written, whatever was said
-    before, and no words of it are taken as limits."""
-
-    question: str = Field(max_length=100_000)
-    conversation: str | None = Field(default=None, max_length=100)
-    filters: Chosen = Field(default_factory=Chosen)
-    alone: bool = False
 
 
 class Renamed(Strict):
@@ -94,54 +46,6 @@ class Rated(Strict):
     comment: str = Field(default="", max_length=2_000)
 
 
-class Desk:
-    """The engine, and the state that goes with it, opened when first needed."""
-
-    def __init__(self, answerer: Answerer, settings: Settings) -> None:
-        self.answerer = answerer
-        self.settings = settings
-        self._guard = threading.Lock()
-        self._state: State | None = None
-
-    @property
-    def state(self) -> State:
-        """Beside the index; where that cannot be written, in a place that lasts as long as the program."""
-        with self._guard:
-            self._state = self._state or self._opened()
-            return self._state
-
-    def _opened(self) -> State:
-        try:
-            state = State.open(self.settings)
-        except BadInput as error:
-            logging.getLogger(__name__).warning("conversations are forgotten when the program ends: %s", error)
-            state = State.open(Settings(index=tempfile.mkdtemp(prefix="pullquote-")))
-        state.interrupted(WORDS["interrupted"])
-        return state
-
-    def owner(self, request: Request, who: Identity) -> str:
-        """Whose history this is. Without a login it is this machine's, and each browser from elsewhere has its own."""
-        here = request.client is not None and request.client.host in ("127.0.0.1", "::1")
-        if self.settings.login or (here and "x-forwarded-for" not in request.headers):
-            return who.user
-        return VISITING + (request.cookies.get(VISITOR) or secrets.token_urlsafe(24))
-
-    def shown(self, who: Identity, owner: str, *turns: SavedTurn) -> list[dict[str, Any]]:
-        """Turns as this reader may see them."""
-        shown, rated = Shown(self.answerer.index, who.groups), self.state.rating(owner, {turn.id for turn in turns})
-        return [shown.turn(turn, self.state.owns(owner, turn), rated.get(turn.id)) for turn in turns]
-
-    def history(self, owner: str, conversation: str) -> list[Turn]:
-        """What was said, for a follow-up: the questions, and the short answers that were given."""
-        said = []
-        for turn in self.state.turns(owner, conversation, REMEMBERED):
-            if turn.answer:
-                said.append(Turn("user", turn.question))
-                if texts := [item["text"] for item in turn.answer["answers"]]:
-                    said.append(Turn("assistant", "; ".join(texts)))
-        return said
-
-
 def conversations(desk: Desk, gate: Gate, prefix: str = "/chat", asked: str = "/ask") -> APIRouter:
     """The routes under /chat, and with another prefix under /v1; SignOn must stand before them."""
     router = APIRouter(prefix=prefix)
@@ -152,15 +56,15 @@ def conversations(desk: Desk, gate: Gate, prefix: str = "/chat", asked: str = "/
 
     @router.post(asked)
     async def ask(body: Asked, request: Request) -> StreamingResponse:
-        """Answer in lines of JSON: `asked`, each `stage`, then the `answer` or a `problem`."""
+        """Answer in lines of JSON: `asked`, each `stage`, the `evidence` that is read, then `answer` or `problem`."""
         who, owner = reader(request)
         audit(request, "ask", body.question)
         await gate.enter()
         try:
-            lines = await _answering(desk, gate, who, owner, body)
+            lines = await answering(desk, gate, who, owner, body)
         except RagError as error:  # an expected failure is told like one that comes later
             gate.leave()
-            lines = _lines(asyncio.Queue(), _problem(error))
+            lines = refused(error)
         except BaseException:
             gate.leave()
             raise
@@ -238,84 +142,3 @@ def conversations(desk: Desk, gate: Gate, prefix: str = "/chat", asked: str = "/
         return JSONResponse({"feedback": [dataclasses.asdict(one) for one in desk.state.feedback()]}, 200, HEADERS)
 
     return router
-
-
-async def _answering(desk: Desk, gate: Gate, who: Identity, owner: str, body: Asked) -> AsyncIterator[str]:
-    """Begin to answer, whether or not anyone listens; the lines that tell of it. Leaves the entered gate when done.
-
-    Raises BadInput for a question that is none, NotFound for a conversation that is not there.
-    """
-    loop, told = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any]]()
-
-    def begin() -> tuple[SavedTurn, list[Turn], Narrowed]:
-        asked, said = _narrowed(desk, who, body), []
-        if body.conversation and not body.alone:
-            said = desk.history(owner, body.conversation)
-        kept = {name: value for name, value in dataclasses.asdict(asked.filters).items() if value and name != "groups"}
-        titles = _titles(desk, who, asked.filters.documents)
-        return desk.state.begin(owner, body.conversation, checked(body.question), {**kept, **titles}), said, asked
-
-    turn, said, asked = await to_thread.run_sync(begin)
-
-    def tell(kind: str, **values: Any) -> None:
-        loop.call_soon_threadsafe(told.put_nowait, {"kind": kind, **values})
-
-    def work() -> None:
-        try:
-            answer = desk.answerer.ask(
-                asked.question, said, asked.filters, progress=lambda stage, _: tell("stage", stage=stage)
-            )
-            desk.state.finish(turn.id, {**answer.to_dict(), "question": turn.question})
-            tell("answer", turn=desk.shown(who, owner, desk.state.turn(owner, turn.id))[0])
-        except Exception as error:
-            if not isinstance(error, RagError):
-                logging.getLogger(__name__).exception("a question could not be answered")
-            found = _problem(error)
-            desk.state.finish(turn.id, problem=found["message"])
-            tell(**found)
-
-    working = loop.create_task(to_thread.run_sync(work))
-    _WORKING.add(working)  # the loop itself holds tasks only weakly
-
-    def done(task: asyncio.Task[None]) -> None:
-        _WORKING.discard(task)
-        gate.leave()
-
-    working.add_done_callback(done)
-    return _lines(told, {"kind": "asked", **{name: getattr(turn, name) for name in ("id", "conversation", "filters")}})
-
-
-def _narrowed(desk: Desk, who: Identity, body: Asked) -> Narrowed:
-    """The question without the limits that are typed in it, and all its limits."""
-    since, until = (day.isoformat() if day else None for day in (body.filters.since, body.filters.until))
-    limits = Filters(tuple(body.filters.collections), tuple(body.filters.documents), since, until, who.groups)
-    question = checked(body.question)
-    if body.alone:
-        return Narrowed(question, limits)
-    readable = Readable(desk.answerer.index, who.groups)
-    return narrowed(question, limits, lambda: ((d.id, d.title, d.collection) for d in readable.documents()))
-
-
-def _titles(desk: Desk, who: Identity, documents: Sequence[str]) -> dict[str, Any]:
-    """What the chips call these documents; those that the asker may not read have no name."""
-    readable = Readable(desk.answerer.index, who.groups)
-    titles = []
-    for document in documents:
-        with contextlib.suppress(NotFound):
-            titles.append(readable.document(document).title)
-    return {"titles": titles} if titles else {}
-
-
-def _problem(error: Exception) -> dict[str, Any]:
-    """The last line when there is no answer."""
-    if isinstance(error, RagError):
-        return {"kind": "problem", "code": error.code, "message": str(error)}
-    return {"kind": "problem", "code": "error", "message": WORDS["broken"]}
-
-
-async def _lines(told: asyncio.Queue[dict[str, Any]], first: dict[str, Any]) -> AsyncIterator[str]:
-    event = first
-    yield json.dumps(event) + "\n"
-    while event["kind"] not in ("answer", "problem"):
-        event = await told.get()
-        yield json.dumps(event, ensure_ascii=False) + "\n"

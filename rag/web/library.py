@@ -153,9 +153,8 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
 
 
 def opened(answerer: Answerer, state: Callable[[], State], settings: Settings) -> Uploads:
-    """The uploads of these settings. With an index on a server there are some only where `uploads` and `state` say
-    where files and owners are kept."""
-    placed = "://" not in settings.index or (settings.uploads and settings.state)
+    """The uploads of these settings: beside the index, or where `uploads` says; without a place there are none."""
+    placed = "://" not in settings.index or bool(settings.uploads)
     folder = Path(settings.uploads or Path(settings.index) / "uploads")
     return Uploads(folder, state, answerer.index, settings.upload_bytes if placed else 0, settings.upload_quota)
 

@@ -23,7 +23,8 @@ from rag.readable import Readable
 from rag.settings import Settings
 from rag.web import chat, pages
 from rag.web.api import create_api
-from rag.web.conversations import Desk, conversations
+from rag.web.conversations import conversations
+from rag.web.desk import Desk
 from rag.web.guard import Guard, PortalCors
 from rag.web.identity import Login, SignOn, require
 from rag.web.limits import Rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from rag.index import Index
 from rag.readable import Readable
 from rag.state import SavedTurn, without
 from rag.terms import terms
-from rag.types import Document, Filters
+from rag.types import Document, Filters, Hit
 from rag.verify import Proof, verify
 
 
@@ -72,6 +72,13 @@ class Shown:
         answer["nearest"] = [self._near(near) for near in answer["nearest"]]
         answer["missing"] = [] if answer["answers"] else self.missing(str(answer["query"]))
         return answer
+
+    def passages(self, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+        """Passages that are about to be read, with their place in words."""
+        return [
+            self._near({"document_id": hit.document_id, "start": hit.start, "end": hit.end, "text": hit.text})
+            for hit in hits
+        ]
 
     def missing(self, query: str) -> list[str]:
         """The words of a query that nothing this reader may read has."""

@@ -139,6 +139,12 @@ function silence(answer) {
     items.length ? el("section", { class: "nearest" }, el("h3", {}, words.nearest, " ", el("span", {}, words.not_an_answer)), el("ul", {}, items)) : null];
 }
 
+/** What is being read, while the answer is not there yet. */
+export function evidence(passages) {
+  const items = passages.map((place) => el("li", {}, el("p", { class: "excerpt", dir: "auto" }, place.quote), el("p", { class: "cite" }, spot(whereabouts(place, words)))));
+  return items.length ? el("section", { class: "nearest first" }, el("h3", {}, words.reading, " ", el("span", {}, words.not_yet)), el("ul", {}, items)) : null;
+}
+
 // ---- what can be done with an answer
 
 /** The query that was used, when it is not what was typed. */

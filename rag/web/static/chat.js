@@ -1,6 +1,6 @@
 // The conversation: questions go to the server and come back as lines of JSON. What is kept is the server's: the page
 // holds the id of its conversation, in its address too, so that a reload or a link brings it back.
-import { drawn, prepare } from "./answer.js";
+import { drawn, evidence, prepare } from "./answer.js";
 import * as filters from "./filters.js";
 import * as history from "./history.js";
 import { call, lines, send, told } from "./net.js";
@@ -11,6 +11,7 @@ const POLL = 700; // ms between looks at an answer that another page began
 const SUN = "M12 3v2m0 14v2M3 12h2m14 0h2M5.6 5.6L7 7m10 10l1.4 1.4M5.6 18.4L7 17M17 7l1.4-1.4M12 8a4 4 0 100 8 4 4 0 000-8z";
 const PLUS = "M12 5v14M5 12h14";
 const LIST = "M4 7h16M4 12h16M4 17h10";
+const BOOKS = "M5 4h4v16H5zM10 4h4v16h-4zM15.5 5l3.5-1 3 15-3.5 1z";
 const DRAFT = "pullquote-draft"; // what was typed and not answered: it outlives a reload and a new login
 const page = { turns: new Map(), asked: 0, busy: null, conversation: null };
 
@@ -34,7 +35,7 @@ export function mount(element, props, watch) {
   element.append(
     el("a", { class: "skip", href: "#question", onclick: (event) => { event.preventDefault(); page.box.focus(); } }, words.skip),
     el("header", { class: "top" }, menu, el("h1", {}, el("span", { class: "sign", "aria-hidden": "true" }, "“"), props.title),
-      page.export, quiet(words.fresh, PLUS, () => { fresh(); page.box.focus(); }), quiet(words.theme, SUN, theme)),
+      page.export, el("a", { class: "quiet library", href: "library", "aria-label": words.library, title: words.library }, icon(BOOKS)), quiet(words.fresh, PLUS, () => { fresh(); page.box.focus(); }), quiet(words.theme, SUN, theme)),
     history.mount(words, say, (id) => page.conversation === id && fresh()),
     el("div", { class: "conversation", role: "region", "aria-label": words.conversation }, page.welcome, page.about, page.list),
     page.status, el("div", { class: "foot" }, filters.mount(words), composer));
@@ -92,8 +93,9 @@ function place(turn, question) {
   return node;
 }
 
-function waiting(turn, sentence) {
-  page.turns.get(turn).result.replaceChildren(el("p", { class: "pending" }, el("span", { class: "dots", "aria-hidden": "true" }), sentence));
+function waiting(turn, sentence, shown = null) {
+  const spinner = el("p", { class: "pending" }, el("span", { class: "dots", "aria-hidden": "true" }), sentence);
+  page.turns.get(turn).result.replaceChildren(...[spinner, shown].filter(Boolean));
 }
 
 /** Ask the server and draw what it says of it; what goes wrong is said where the answer would stand. */
@@ -110,7 +112,7 @@ async function answering(turn, asked) {
         sessionStorage.removeItem(DRAFT);
         filters.set(event.filters);
         address(event.conversation);
-      } else if (event.kind === "stage" && words.stages[event.stage]) waiting(turn, words.stages[event.stage]);
+      } else if (event.kind === "evidence") waiting(turn, words.searching, evidence(event.passages));
       else if (event.kind === "answer") finish(turn, drawn(event.turn, true));
       else if (event.kind === "problem") {
         if (event.code === "not_found") address(null);

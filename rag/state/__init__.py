@@ -1,4 +1,4 @@
-"""What people leave behind: conversations, feedback, and who owns an upload. SQLite beside the index.
+"""What people leave behind: conversations, feedback, and who owns an upload, beside the index: SQLite or PostgreSQL.
 
 Who may see what:
 - A conversation belongs to one user (`Identity.user`); every method takes that user, and what is another's is NotFound,
@@ -17,22 +17,18 @@ from __future__ import annotations
 import datetime
 import json
 import secrets
-import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from rag.errors import BadInput, Busy, NotFound
+from rag.errors import BadInput, NotFound
 from rag.settings import Settings
+from rag.state.database import FILE, Database, Run, database
+from rag.state.values import REASONS, Conversation, Feedback, SavedTurn, Upload, without
 
-FILE = "state.sqlite"
+__all__ = ["FILE", "REASONS", "Conversation", "Feedback", "SavedTurn", "State", "Upload", "without"]
+
 TITLE = 80  # characters of the question that a new conversation is called by
-TurnState = Literal["pending", "done", "stopped", "failed"]
-REASONS = ("wrong", "incomplete", "should_be_silent", "should_answer", "bad_quote")
-Run = Callable[..., list[Any]]  # (statement, values) → rows
-
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS conversations(id TEXT PRIMARY KEY, owner TEXT NOT NULL, title TEXT NOT NULL,
     created TEXT NOT NULL, updated TEXT NOT NULL)""",
@@ -48,69 +44,6 @@ _SCHEMA = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A conversation without its turns; `turns` counts them."""
-
-    id: str
-    title: str
-    created: str
-    updated: str
-    turns: int
-
-
-@dataclass(frozen=True, slots=True)
-class SavedTurn:
-    """A question and what became of it: `answer` (an Answer's JSON) when done, `problem` (one line) when failed."""
-
-    id: str
-    conversation: str
-    number: int
-    question: str
-    filters: Mapping[str, Any]
-    asked: str
-    state: TurnState
-    answer: dict[str, Any] | None
-    problem: str
-    shared: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What a user thought of a turn. `reason` is one of REASONS when it was not good, else ""."""
-
-    turn: SavedTurn
-    owner: str
-    good: bool
-    reason: str
-    comment: str
-    given: str
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that a user brought. `groups` besides the owner may read it: () nobody, None everyone."""
-
-    id: str
-    owner: str
-    name: str
-    size: int
-    groups: tuple[str, ...] | None
-    created: str
-
-
-class Database(Protocol):
-    """Where the state is kept. Statements have `?` for values and are plain enough for SQLite and PostgreSQL."""
-
-    def reading(self) -> AbstractContextManager[Run]:
-        """One state of the data for several queries."""
-        ...
-
-    def writing(self) -> AbstractContextManager[Run]:
-        """One transaction."""
-        ...
-
-
 class State:
     """The open state; safe from several threads and processes. `State.open` makes one."""
 
@@ -123,7 +56,12 @@ class State:
     @classmethod
     def open(cls, settings: Settings) -> State:
         """The state of the configured index. Raises BadInput when it cannot be written."""
-        return cls(SqliteFile(file_of(settings)))
+        return cls(database(settings))
+
+    @classmethod
+    def of(cls, settings: Settings) -> State | None:
+        """The state of the configured index, when anything was left behind there."""
+        return cls.open(settings) if "://" in settings.index or (Path(settings.index) / FILE).exists() else None
 
     # ── conversations ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -307,79 +245,6 @@ class State:
         self.upload(owner, upload)
         with self._db.writing() as run:
             run("DELETE FROM uploads WHERE id = ?", (upload,))
-
-
-def without(answer: Mapping[str, Any], documents: Collection[str]) -> dict[str, Any]:
-    """An Answer's JSON without the words of these documents: their citations stay as places, without quote, title and
-    context; an answer that only they carry loses its text."""
-    blank: dict[str, Any] = {
-        "title": "",
-        "source": "",
-        "quote": "",
-        "prefix": "",
-        "suffix": "",
-        "section": [],
-        "answer": None,
-    }
-    hidden = {c["n"] for c in answer["citations"] if c["document_id"] in documents or not c["quote"]}
-    return {
-        **answer,
-        "citations": [{**c, **blank} if c["n"] in hidden else c for c in answer["citations"]],
-        "answers": [
-            {**item, "text": "", "dates": []} if hidden.issuperset(item["citations"]) else item
-            for item in answer["answers"]
-        ],
-        "nearest": [near for near in answer["nearest"] if near["document_id"] not in documents],
-    }
-
-
-def file_of(settings: Settings) -> Path:
-    """Where the state is kept. Raises BadInput when an index on a server leaves no place for it."""
-    if not settings.state and "://" in settings.index:
-        raise BadInput("the index is on a server; say where conversations are kept with RAG_STATE=FILE")
-    return Path(settings.state or Path(settings.index) / FILE)
-
-
-class SqliteFile:
-    """A Database in one file, readable for its owner only; it is made when it is first written. Door of sqlite3."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    @contextmanager
-    def reading(self) -> Iterator[Run]:
-        """One state of the data for several queries."""
-        with self._transaction("BEGIN") as run:
-            yield run
-
-    @contextmanager
-    def writing(self) -> Iterator[Run]:
-        """One transaction."""
-        with self._transaction("BEGIN IMMEDIATE") as run:
-            yield run
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Run]:
-        try:
-            if not self.file.exists():
-                self.file.touch(mode=0o600)
-            with closing(sqlite3.connect(self.file, timeout=10, isolation_level=None)) as db:
-                for setting in ("foreign_keys = ON", "secure_delete = ON", "journal_mode = WAL"):
-                    db.execute(f"PRAGMA {setting}")
-                db.execute(begin)
-                try:
-                    yield lambda statement, values=(): db.execute(statement, values).fetchall()
-                    db.execute("COMMIT")
-                except BaseException:
-                    if db.in_transaction:
-                        db.execute("ROLLBACK")
-                    raise
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise Busy(f"{self.file}: another process is writing; ask again in a moment") from None
-            raise BadInput(f"{self.file}: cannot be used ({error}); check the file and its folder") from None
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise BadInput(f"{self.file}: cannot be used ({error}); check the file and its folder") from None
 
 
 _CONVERSATION = (
