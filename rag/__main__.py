@@ -122,6 +122,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--port", type=int)
     made.add_argument("--network", action="store_true", help="allow an address that others can reach (no login)")
 
+    command("mcp", server.mcp, "an MCP server on standard input and output: ask, search, verify")
+
     made = command("keys", server.keys, "API keys of the web app")
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
     new = actions.add_parser("add", help="make a key; its secret is printed once")

@@ -37,7 +37,7 @@ LEVELS = [
     {"read", "decide"},
     {"cite"},
     {"answer"},
-    {"evaluate", "web"},
+    {"evaluate", "web", "mcp"},
     {"train"},
     {"commands"},
     {"__main__"},
@@ -49,6 +49,7 @@ DOORS = {
     "sqlite3": {"sqlite", "keys", "state"},  # who may call and what people leave behind are no part of the index
     "jwt": {"web"},
     "prometheus_client": {"web"},
+    "mcp": {"mcp"},
     "psycopg": {"postgres", "state"},
     "faiss": {"vectors"},
     "torch": {"export", "hub_reader", "train"},

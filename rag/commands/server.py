@@ -1,4 +1,4 @@
-"""Commands about the web app, its keys and the models: `rag serve`, `keys`, `models`."""
+"""Commands about the web app, its keys and the models: `rag serve`, `mcp`, `keys`, `models`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ def serve(args: argparse.Namespace) -> int:
 
     chosen = settings(args)
     portal.serve(Answerer.open(chosen.index, chosen), chosen, network=args.network)
+    return DONE
+
+
+def mcp(args: argparse.Namespace) -> int:
+    """`rag mcp`"""
+    from rag.answer import Answerer
+    from rag.mcp import server
+
+    chosen = settings(args)
+    server(Answerer.open(chosen.index, chosen)).run("stdio")
     return DONE
 
 
