@@ -77,6 +77,7 @@ def copy(source: Store, target: Store) -> int:
     there = {info.id for info in source.documents()}
     if others := [info.id for info in target.documents() if info.id not in there]:
         raise BadInput(f"{target.name}: it holds other documents ({others[0]!r}); migrate into a new index")
+    target.fill()
     for root in source.roots():
         target.add_root(*root)
     documents = 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ import numpy as np
 from rag.archive import copy
 from rag.embed import Encoder, open_encoder
 from rag.errors import BadInput, Busy, IndexMismatch, NotFound
-from rag.rows import BEGUN, DocumentInfo, StoredPassage
+from rag.rows import BEGUN, DocumentInfo, Record, StoredPassage
 from rag.settings import Settings
 from rag.sqlite import FILE
 from rag.store import Store
@@ -221,45 +221,53 @@ class Index:
 
         Raises NotFound when the path is missing, BadInput when too much would vanish, Busy when another writes.
         """
-        with self._lock():
-            report = sync(
+        with self.writing():
+            return sync(
                 self.store, lambda: self.encoder, path,
                 collection=collection, id_prefix=id_prefix, prune=prune, progress=progress,
             )  # fmt: skip
-            self._save_vectors()
-            return report
 
     def remove(self, document_ids: Sequence[str]) -> int:
         """Remove documents; how many there were. They come back when their changed file is indexed again."""
-        with self._lock():
-            removed = sum(self.store.remove_document(i) for i in document_ids)
-            self._save_vectors()
-            return removed
+        with self.writing():
+            return sum(self.store.remove_document(i) for i in document_ids)
 
-    def put(self, documents: Sequence[Document]) -> None:
-        """Add documents that are already loaded (an evaluation's passages), replacing those of the same id."""
-        with self._lock():
-            writer = Writer(self.store, lambda: self.encoder, SyncReport())
+    def put(self, documents: Sequence[Document], progress: Callable[[float], None] | None = None) -> None:
+        """Add documents that are already loaded (uploads, an evaluation's passages), replacing those of the same id.
+
+        `progress` is told the share (0 to 1) of the passages at hand that is embedded; what it raises ends the work.
+        """
+        with self.writing():
+            writer = Writer(self.store, lambda: self.encoder, SyncReport(), progress)
             for document in documents:
                 writer.document("", document.id, document)
             writer.flush()
-            self._save_vectors()
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Add documents whose passages and vectors are already made, replacing those of the same id."""
+        with self.writing():
+            for record in records:
+                self.store.put(record)
 
     def migrate(self, target: Index) -> int:
         """Copy everything into another index without embedding; how many documents. Raises BadInput, IndexMismatch."""
-        with self._lock(), target._lock():
-            documents = copy(self.store, target.store)
-            target._save_vectors()
-            return documents
+        with self._lock(), target.writing():
+            return copy(self.store, target.store)
 
     def compact(self) -> None:
         """Leave nothing of removed documents in any file of the index, and make the files as small as they can be."""
-        with self._lock():
+        with self.writing():
             if self.store.nearest is None:
                 with self._guard:
                     self._vectors = None
                     Vectors.discard(self._place)
             self.store.compact()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """The one writer; what derives from the store is brought up to date at the end."""
+        with self._lock():
+            yield
             self._save_vectors()
 
     def _save_vectors(self) -> None:

@@ -6,12 +6,13 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rag.errors import BadInput, Busy, IndexMismatch
+from rag.ledger import Ledger
 from rag.rows import FORMAT
 
 Connection = sqlite3.Connection
@@ -83,7 +84,7 @@ def told() -> Iterator[None]:
         raise IndexMismatch(_DAMAGED.format(reason=error)) from None
 
 
-class Sqlite:
+class Sqlite(Ledger):
     """An open file. Connections are one a thread; writing needs the caller to hold the index's lock."""
 
     def __init__(self, folder: Path, writable: bool) -> None:
@@ -143,9 +144,13 @@ class Sqlite:
             found.close()
             self._local.db = None
 
-    def meta(self) -> dict[str, str]:
-        """Format, id, version, model, dimension."""
-        return dict(self.db.execute("SELECT key, value FROM meta"))
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a query gives."""
+        return self.db.execute(query, values).fetchall()
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Carry out a statement."""
+        self.db.execute(statement, values)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -7,20 +7,18 @@ is brought up to date by the keys that came and went.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rag.errors import NotFound
+from rag.fulltext import FullText
 from rag.rows import (
     COLUMNS,
     DocumentInfo,
-    FileState,
     Record,
     StoredPassage,
     document_of,
@@ -28,17 +26,15 @@ from rag.rows import (
     units_json,
     units_of,
 )
-from rag.sqlite import Connection, Sqlite
+from rag.sqlite import Connection
 from rag.types import Document, Filters, Passage
 
-POSTINGS = 50_000  # entries of the full text that one question may rank; the rarer terms are taken first
 _BATCH = 10_000
 
 
-class Store(Sqlite):
+class Store(FullText):
     """An open store. Connections are one a thread; writing needs the caller to hold the index's lock."""
 
-    postings = POSTINGS
     nearest: Callable[[np.ndarray, int, Filters], list[tuple[int, float]]] | None = None  # a server's own search
     lock: Callable[[], AbstractContextManager[None]] | None = None  # a server's own; else a file beside the store
 
@@ -50,18 +46,6 @@ class Store(Sqlite):
     def size(self) -> int:
         """Bytes on disk, with what derives from it."""
         return sum(f.stat().st_size for f in self.file.parent.iterdir() if f.is_file())
-
-    @property
-    def version(self) -> str:
-        """Changes with every write: `id.counter`."""
-        meta = self.meta()
-        return f"{meta['id']}.{meta['version']}"
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def count(self) -> tuple[int, int]:
-        """Documents and passages."""
-        return self.db.execute("SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM passages)").fetchone()
 
     def document(self, document_id: str) -> Document:
         """The whole document. Raises NotFound."""
@@ -129,30 +113,6 @@ class Store(Sqlite):
         rows = self.db.execute("SELECT key FROM removed WHERE version > ? ORDER BY key", (int(number),))
         return np.fromiter((k for (k,) in rows), dtype=np.int64)
 
-    def allowed(self, filters: Filters) -> np.ndarray | None:
-        """The keys of the passages that the filters leave, ascending; None when they leave everything.
-
-        It reads a row a document, not a passage: the keys of a document's passages follow one another.
-        """
-        where, values = _where(filters)
-        if not where:
-            return None
-        rows = self.db.execute(
-            f"SELECT first, last FROM documents d WHERE first IS NOT NULL AND {where} ORDER BY first", values
-        ).fetchall()
-        if not rows:
-            return np.array([], np.int64)
-        first, last = np.array(rows, np.int64).T
-        sizes = last - first + 1
-        before = np.cumsum(sizes) - sizes
-        return np.repeat(first - before, sizes) + np.arange(sizes.sum())
-
-    def any_passage(self, filters: Filters) -> bool:
-        """True when the filters leave anything."""
-        where, values = _where(filters)
-        query = f"SELECT 1 FROM documents d WHERE first IS NOT NULL AND {where or 'true'} LIMIT 1"
-        return self.db.execute(query, values).fetchone() is not None
-
     def vectors(self, keys: Iterable[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """int64 [n] keys and float32 [n, d] vectors of these passages, in batches; keys that are gone are left out."""
         wanted = [int(k) for k in keys]
@@ -165,49 +125,6 @@ class Store(Sqlite):
                 raw = np.frombuffer(b"".join(v for _, v in rows), np.float16)
                 yield np.array([k for k, _ in rows], np.int64), raw.reshape(len(rows), -1).astype(np.float32)
 
-    def lexical(self, terms: Sequence[str], top: int, filters: Filters) -> list[tuple[int, float]]:
-        """Keys and BM25 scores (higher is better) of the passages that hold any of these words, best first."""
-        match = self._affordable(terms)
-        if not match:
-            return []
-        where, values = _where(filters)
-        rows = self.db.execute(
-            f"SELECT l.rowid, -bm25(lexical, 0.5, 1.0) AS score FROM lexical l{_joined(where)} lexical MATCH ?"
-            " ORDER BY score DESC, l.rowid LIMIT ?",
-            (*values, match, top),
-        )
-        return rows.fetchall()
-
-    def _affordable(self, terms: Sequence[str]) -> str:
-        """An FTS5 expression for any of the terms; in a large store for the rarer ones, whose postings fit the budget.
-
-        Every term is a quoted string, so no question is ever syntax. When even the rarest is too common, passages
-        must hold the two rarest.
-        """
-        quoted = ['"' + term.replace('"', '""').replace("\0", " ") + '"' for term in terms]
-        highest = self.db.execute("SELECT coalesce(max(key), 0) FROM passages").fetchone()[0]
-        if highest * len(quoted) <= self.postings:
-            return " OR ".join(quoted)
-        count = "SELECT count(*) FROM (SELECT 1 FROM lexical WHERE lexical MATCH ? LIMIT ?)"
-        found = [(self.db.execute(count, (q, self.postings + 1)).fetchone()[0], q) for q in quoted]
-        ranked = sorted((n, i, q) for i, (n, q) in enumerate(found) if n)
-        chosen, total = [], 0
-        for n, _, q in ranked:
-            total += n
-            if total > self.postings:
-                break
-            chosen.append(q)
-        return " OR ".join(chosen) or " AND ".join(q for _, _, q in ranked[:2])
-
-    def frequency(self, term: str, filters: Filters, most: int = 1000) -> int:
-        """How many passages that the filters leave have a term, counted up to `most`."""
-        where, values = _where(filters)
-        rows = self.db.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM lexical l{_joined(where)} lexical MATCH ? LIMIT {most})",
-            (*values, f'"{term}"'),
-        )
-        return int(rows.fetchone()[0])
-
     def known_vectors(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         """Vectors of passages with the same words, so that nothing is embedded twice."""
         found = {}
@@ -217,34 +134,6 @@ class Store(Sqlite):
                 found[digest] = row[0]
         return found
 
-    def roots(self) -> list[tuple[str, str, str]]:
-        """Path, collection and id prefix of every root."""
-        return self.db.execute("SELECT path, collection, prefix FROM roots ORDER BY path").fetchall()
-
-    def files(self, root: str) -> dict[str, FileState]:
-        """What is known of the files of a root."""
-        rows = self.db.execute("SELECT path, size, mtime_ns, sha256, problem FROM files WHERE root = ?", (root,))
-        return {r[0]: FileState(*r[1:]) for r in rows}
-
-    def file_roots(self) -> list[str]:
-        """Every root that files are known of."""
-        return [r for (r,) in self.db.execute("SELECT DISTINCT root FROM files ORDER BY root")]
-
-    def problems(self) -> list[tuple[str, str]]:
-        """Files that were skipped, wholly or in part, and why."""
-        rows = self.db.execute("SELECT root, path, problem FROM files WHERE problem IS NOT NULL ORDER BY root, path")
-        return [(str(Path(root, path)) if path else root, problem) for root, path, problem in rows]
-
-    def collections(self) -> dict[str, int]:
-        """Documents of each collection."""
-        return dict(
-            self.db.execute("SELECT collection, count(*) FROM documents GROUP BY collection ORDER BY collection")
-        )
-
-    def root_of(self, document_id: str) -> tuple[str, str] | None:
-        """The root and the file that a document came from."""
-        return self.db.execute("SELECT root, path FROM documents WHERE id = ?", (document_id,)).fetchone()
-
     def same(self, root: str, path: str, document: Document) -> bool:
         """True when exactly this document of this file is there already."""
         names = COLUMNS[:-1]  # the revision stands for the text
@@ -253,46 +142,15 @@ class Store(Sqlite):
         ).fetchone()
         return row == (root, path, *document_row(document)[:-1])
 
-    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def add_root(self, path: str, collection: str, prefix: str) -> None:
-        """Remember a root."""
-        with self.writing() as db:
-            db.execute("INSERT OR REPLACE INTO roots VALUES(?, ?, ?)", (path, collection, prefix))
-
     def put(self, record: Record) -> None:
         """Write one document with its passages, in place of the one of that id."""
         with self.writing() as db:
             _remove(db, "id = ?", (record.document.id,))
             _insert(db, record)
 
-    def touch_file(self, root: str, path: str, state: FileState) -> None:
-        """Note the state of a file: no new version."""
-        self.db.execute(
-            "INSERT OR REPLACE INTO files VALUES(?, ?, ?, ?, ?, ?)", (root, path, *dataclasses.astuple(state))
-        )
-
-    def finish_file(self, root: str, path: str, state: FileState, ids: Iterable[str]) -> None:
-        """A file is wholly written: its documents but these go, and its state is noted."""
-        stale = [
-            id_ for (id_,) in self.db.execute("SELECT id FROM documents WHERE root = ? AND path = ?", (root, path))
-        ]
-        kept = set(ids)
-        for id_ in stale:
-            if id_ not in kept:
-                self.remove_document(id_)
-        self.touch_file(root, path, state)
-
-    def remove_file(self, root: str, path: str) -> None:
-        """Forget a file and what came from it."""
-        with self.writing() as db:
-            _remove(db, "root = ? AND path = ?", (root, path))
-            db.execute("DELETE FROM files WHERE root = ? AND path = ?", (root, path))
-
-    def remove_document(self, document_id: str) -> bool:
-        """Remove one document; False when there is none of that id."""
-        with self.writing() as db:
-            return _remove(db, "id = ?", (document_id,))
+    def drop(self, where: str, values: Sequence[Any]) -> bool:
+        """Within a transaction remove the documents of which this holds; False when there is none."""
+        return _remove(self.db, where, values)
 
 
 def _insert(db: Connection, record: Record) -> None:
@@ -316,7 +174,7 @@ def _insert(db: Connection, record: Record) -> None:
         db.execute("UPDATE documents SET first = ?, last = ? WHERE key = ?", (keys[0], keys[-1], key))
 
 
-def _remove(db: Connection, where: str, values: tuple[str, ...]) -> bool:
+def _remove(db: Connection, where: str, values: Sequence[Any]) -> bool:
     keys = [key for (key,) in db.execute(f"SELECT key FROM documents WHERE {where}", values)]
     for key in keys:
         # A contentless FTS5 table is told the words that leave it.
@@ -333,32 +191,3 @@ def _remove(db: Connection, where: str, values: tuple[str, ...]) -> bool:
         db.execute("DELETE FROM passages WHERE document = ?", (key,))
         db.execute("DELETE FROM documents WHERE key = ?", (key,))
     return bool(keys)
-
-
-def _where(filters: Filters) -> tuple[str, list[Any]]:
-    """SQL over `documents d` for the filters, and its values. A document without groups may be read by everyone."""
-    parts: list[str] = []
-    values: list[Any] = []
-    for column, chosen in (("d.collection", filters.collections), ("d.id", filters.documents)):
-        if chosen:
-            parts.append(f"{column} IN (SELECT value FROM json_each(?))")
-            values.append(json.dumps(chosen))
-    for comparison, date in ((">=", filters.since), ("<=", filters.until)):
-        if date:
-            parts.append(f"d.date {comparison} ?")
-            values.append(date)
-    if filters.groups is not None:
-        parts.append(
-            "(d.groups = '[]' OR EXISTS (SELECT 1 FROM json_each(d.groups) g JOIN json_each(?) a ON a.value = g.value))"
-        )
-        values.append(json.dumps(filters.groups))
-    return " AND ".join(parts), values
-
-
-def _joined(where: str) -> str:
-    """From `lexical l` to the documents, when there is a filter on them; ends where a condition goes on."""
-    return (
-        f" JOIN passages p ON p.key = l.rowid JOIN documents d ON d.key = p.document WHERE {where} AND"
-        if where
-        else " WHERE"
-    )

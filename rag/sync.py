@@ -53,10 +53,14 @@ class Walk:
 class Writer:
     """Takes documents in, embeds them together, writes each in a transaction of its own."""
 
-    def __init__(self, store: Store, encoder: Callable[[], Encoder], report: SyncReport) -> None:
+    def __init__(
+        self, store: Store, encoder: Callable[[], Encoder], report: SyncReport,
+        embedded: Callable[[float], None] | None = None,
+    ) -> None:  # fmt: skip
         self.store = store
         self.encoder = encoder  # opened when the first document comes
         self.report = report
+        self.embedded = embedded  # told the share of the passages at hand
         self._waiting: list[tuple[str, str, Document, tuple[Passage, ...]] | Callable[[], None]] = []
         self._size = 0
 
@@ -93,6 +97,8 @@ class Writer:
             made = self.encoder().encode([texts[m] for m in some]).astype(np.float16)
             vectors.update({m: v.tobytes() for m, v in zip(some, made, strict=True)})
             self.report.embedded += len(some)
+            if self.embedded:
+                self.embedded((first + len(some)) / len(unknown))
         for item, own in zip(self._waiting, marks, strict=True):
             if callable(item):
                 item()

@@ -31,38 +31,6 @@ def rows(path, many, word="harbour"):
             out.write(json.dumps({"_id": f"r{i}", "text": f"Row {i} speaks of the {word} number {i}."}) + "\n")
 
 
-class Stopped(Exception):
-    pass
-
-
-class StoppingEncoder(HashingEncoder):
-    """Fails after so many texts, as a process that is killed would."""
-
-    def __init__(self, after):
-        super().__init__()
-        self.after = after
-
-    def encode(self, texts):
-        if len(self.encoded) + len(texts) > self.after:
-            raise Stopped
-        return super().encode(texts)
-
-
-def test_a_stopped_run_goes_on_where_it_was(tmp_path):
-    rows(tmp_path / "rows.jsonl", 2000)
-    stopping = Index.open(tmp_path / "index", create=True, encoder=StoppingEncoder(1200))
-    with pytest.raises(Stopped):
-        stopping.add(tmp_path / "rows.jsonl")
-    index = opened(tmp_path)
-    written = index.store.count()[0]
-    assert written == 1024  # two flushes of 512, each document in a transaction of its own
-    assert index.status()["unfinished"] == [str(tmp_path / "rows.jsonl")]
-    report = index.add(tmp_path / "rows.jsonl")
-    assert (report.embedded, report.added + report.updated, index.store.count()) == (2000 - written, 1, (2000, 2000))
-    assert index.status()["unfinished"] == []
-    assert index.add(tmp_path / "rows.jsonl").unchanged == 1
-
-
 def test_a_changed_row_costs_one_row(tmp_path):
     rows(tmp_path / "rows.jsonl", 300)
     index = opened(tmp_path)

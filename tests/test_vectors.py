@@ -197,16 +197,3 @@ def test_readers_go_on_while_a_writer_works(tmp_path):
     for thread in threads:
         thread.join()
     assert failed == []
-
-
-def test_rarer_terms_are_ranked_when_all_are_too_many(tmp_path):
-    index = Index.open(tmp_path, create=True, encoder=HashingEncoder())
-    index.put(
-        [Document(str(i), f"The common harbour of page {i}." + " Rare xylograph." * (i == 77)) for i in range(300)]
-    )
-    everything = index.lexical(["harbour", "common", "xylograph"], 400, Filters())
-    assert (len(everything), everything[0][0]) == (300, 78)
-    index.store.postings = 100  # as if the store were large
-    assert [k for k, _ in index.lexical(["harbour", "common", "xylograph"], 400, Filters())] == [78]
-    assert len(index.lexical(["harbour", "common"], 400, Filters())) == 300  # both words, when none is rare
-    assert index.lexical(["missing"], 5, Filters()) == []
