@@ -113,7 +113,6 @@ def test_common_words_order_what_the_rarer_ones_bring(tmp_path):
     few = index.lexical(["xylograph", "harbour", "überfahrt"], 400, Filters())
     assert sorted(key for key, _ in few) == [1, 2, 3, 4, 5, 6]
     assert [key for key, _ in few] == [key for key, _ in every if key <= 6]
-    assert [s for _, s in few] == pytest.approx([s for key, s in every if key <= 6], abs=0.5)
 
 
 @pytest.mark.slow
