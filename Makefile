@@ -5,7 +5,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch[^"]*\)",/\1/p' pyproject.toml)
 
 EXAMPLES := How many days of leave can I carry over?,What exactly counts as a closed sailing?,On which day of the month do wages arrive?
 
-.PHONY: setup chat sample test check gate bench clean
+.PHONY: setup chat sample test check gate bench load clean
 .DEFAULT_GOAL := setup
 
 setup: .venv/ready
@@ -33,6 +33,10 @@ gate: sample
 	$(BIN)/rag evaluate run samples/questions/report.jsonl --index index/sample --out build/evaluation
 	$(BIN)/rag evaluate gate build/evaluation --baseline samples/baseline.json
 
+# 50 users for 5 minutes and half of them for 30: on an idle machine. SHORT=1 takes a minute.
+load: setup
+	$(BIN)/python -m tests.load $(if $(SHORT),--users 10 --seconds 20 --soak 20 --passages 1000,--soak 1800)
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,7 +44,7 @@ check: setup
 
 # Beside other systems, and from a thousand passages to a million. Needs an idle machine, Debian's packages, half an hour.
 bench: .venv-bench/ready
-	for name in corpus embedding peers unchanged server growth; do .venv-bench/bin/python -W ignore -m bench.$$name || exit 1; done
+	for name in corpus embedding reading peers unchanged server growth; do .venv-bench/bin/python -W ignore -m bench.$$name || exit 1; done
 
 .venv-bench/ready: pyproject.toml constraints.txt bench/requirements.txt
 	$(PYTHON) -m venv .venv-bench

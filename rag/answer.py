@@ -24,6 +24,7 @@ NEAREST = 3
 Look = tuple[Sequence[Hit], Sequence[Reading], Sequence[decide.Candidate]]
 
 Progress = Callable[[str, float], None]  # a stage and its milliseconds
+Seen = Callable[[Sequence[Hit]], None]
 
 
 class Answerer:
@@ -50,14 +51,16 @@ class Answerer:
         history: Sequence[str | Mapping[str, str] | Turn] = (),
         filters: Filters = Filters(),  # noqa: B008 (frozen)
         progress: Progress | None = None,
+        seen: Seen | None = None,
     ) -> Answer:
-        """Answer with quotes, or be silent and say why; `progress` hears of each stage when it is done.
+        """Answer with quotes, or be silent and say why; `progress` hears of each stage when it is done, `seen` of the
+        passages that are about to be read.
 
         Raises BadInput for a question that is none.
         """
         clock = Clock(progress)
         query = self.spelled(standalone(checked(question), turns(history)), filters)
-        hits, readings, proposed = self.look(query, filters, clock)
+        hits, readings, proposed = self.look(query, filters, clock, seen)
         ranked = decide.rank(proposed, self.calibrator)
         groups = decide.answers(ranked, self.threshold)
         shown = [candidate for group in groups for candidate in group]
@@ -110,13 +113,17 @@ class Answerer:
             found=lambda word: self.index.frequency(word, filters),
         )
 
-    def look(self, query: str, filters: Filters = Filters(), clock: Clock | None = None) -> Look:  # noqa: B008
+    def look(
+        self, query: str, filters: Filters = Filters(), clock: Clock | None = None, seen: Seen | None = None  # noqa: B008
+    ) -> Look:  # fmt: skip
         """What is found for a stand-alone question, what the reader saw in each hit, and what may be quoted."""
         clock = clock or Clock()
         vector = self.index.encoder.encode([query])[0]
         clock.lap("encode")
         hits = retrieve(self.index, query, filters, top=self.settings.read_passages, vector=vector)
         clock.lap("retrieve")
+        if seen:
+            seen(hits)
         readings = self.reader.read(query, [hit.excerpt for hit in hits])
         clock.lap("read")
         return hits, readings, decide.propose(hits, readings, vector, self.index.encoder)

@@ -13,14 +13,13 @@ import numpy as np
 from rag.calibrate import Calibrator
 from rag.embed import Encoder
 from rag.quote import quote_run
-from rag.terms import content
 from rag.types import Hit, Reading, Reason
 
 SPANS_A_HIT = 3  # spans of one passage that become candidates
 CITATIONS = 3  # the most that one Answer shows
 RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability
 RELEVANT = 0.35  # below this relevance of the best passage, silence is `no_passage`
-SAME_SUBJECT = 0.5  # share of a quote's words that another one must have for their numbers to disagree
+SAME_SUBJECT = 0.6  # cosine from which two quotes are about the same thing, so that their numbers can disagree
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.I)
 
 
@@ -35,6 +34,9 @@ class Candidate:
     answer: tuple[int, int]
     features: Mapping[str, float]  # what the calibrator sees
     no_answer: bool  # the reader itself prefers "no answer" here
+    vector: np.ndarray | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )  # [d], unit: of quote and headings
     probability: float = 0.0
 
     @property
@@ -53,15 +55,14 @@ def propose(
 ) -> list[Candidate]:
     """The quotes of the best spans of each hit, with all that is known of each.
 
-    `question` is the embedding of the question ([d], unit): a quote's likeness to it, bare and below its headings, is
-    what the reader does not see.
+    `question` is the embedding of the question ([d], unit): the likeness to it of a quote below its headings is what
+    the reader does not see.
     """
     made = [c for hit, reading in zip(hits, readings, strict=True) for c in _of_hit(hit, reading)]
-    texts = [c.quote for c in made] + [f"{c.hit.context}\n{c.quote}" for c in made]
-    likeness = (encoder.encode(texts) @ question).reshape(2, len(made)) if made else np.zeros((2, 0))
+    vectors = encoder.encode([f"{c.hit.context}\n{c.quote}" for c in made])
     return [
-        dataclasses.replace(c, features={**c.features, "likeness": float(bare), "likeness_in_place": float(placed)})
-        for c, bare, placed in zip(made, *likeness, strict=True)
+        dataclasses.replace(c, features={**c.features, "likeness": float(vector @ question)}, vector=vector)
+        for c, vector in zip(made, vectors, strict=True)
     ]
 
 
@@ -100,8 +101,7 @@ def _conflict(one: Candidate, other: Candidate) -> bool:
     numbers = [set(_NUMBER.findall(c.text)) for c in (one, other)]
     if one.hit.document_id == other.hit.document_id or not all(numbers) or numbers[0] & numbers[1]:
         return False
-    words = [{w for w in content(c.quote) if not w[0].isdigit()} for c in (one, other)]
-    return len(words[0] & words[1]) >= SAME_SUBJECT * min(map(len, words)) > 0
+    return one.vector is not None and other.vector is not None and float(one.vector @ other.vector) >= SAME_SUBJECT
 
 
 def reason(ranked: Sequence[Candidate], readings: Sequence[Reading]) -> Reason:

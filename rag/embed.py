@@ -13,8 +13,6 @@ from rag.errors import ModelError
 from rag.export import exportable
 from rag.settings import Settings
 
-BATCH = 32
-
 
 class Encoder(Protocol):
     """What the index and the retriever need of an embedding model."""
@@ -38,20 +36,15 @@ class OnnxEncoder:
         self.name = name
         self.limit = limit
         self.tokenizer = runtime.Tokenizer(folder / "tokenizer.json")
-        self.session = runtime.open_session(folder / "model.onnx", threads)
-        self.dimension = int(self.session.get_outputs()[0].shape[1])
+        self.model = runtime.Model(folder / "model.onnx", threads)
+        self.dimension = int(self.model.session.get_outputs()[0].shape[1])
         self.count = self.tokenizer.count
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Length-sorted batches, returned in the order given."""
-        rows = self.tokenizer.ids(texts, self.limit)
-        vectors = np.zeros((len(rows), self.dimension), dtype=np.float32)
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        for first in range(0, len(order), BATCH):
-            batch = order[first : first + BATCH]
-            ids, mask = runtime.padded([rows[i] for i in batch])
-            vectors[batch] = runtime.run(self.session, input_ids=ids, attention_mask=mask)[0]
-        return vectors
+        """The same vector for a text in any company."""
+        rows = [{"input_ids": ids, "attention_mask": [1] * len(ids)} for ids in self.tokenizer.ids(texts, self.limit)]
+        vectors = [outputs[0] for outputs in self.model.run(rows)]
+        return np.array(vectors, dtype=np.float32).reshape(len(rows), self.dimension)
 
 
 class TransformersEncoder:

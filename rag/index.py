@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -232,10 +232,13 @@ class Index:
         with self.writing():
             return sum(self.store.remove_document(i) for i in document_ids)
 
-    def put(self, documents: Sequence[Document]) -> None:
-        """Add documents that are already loaded (an evaluation's passages), replacing those of the same id."""
+    def put(self, documents: Sequence[Document], progress: Callable[[float], None] | None = None) -> None:
+        """Add documents that are already loaded (uploads, an evaluation's passages), replacing those of the same id.
+
+        `progress` is told the share (0 to 1) of the passages at hand that is embedded; what it raises ends the work.
+        """
         with self.writing():
-            writer = Writer(self.store, lambda: self.encoder, SyncReport())
+            writer = Writer(self.store, lambda: self.encoder, SyncReport(), progress)
             for document in documents:
                 writer.document("", document.id, document)
             writer.flush()

@@ -18,7 +18,6 @@ from rag.types import Excerpt, Reading
 
 SHIPPED = Path(__file__).parent / "models" / "reader"
 MAX_QUESTION = 64  # tokens; the rest of a longer question is not read
-BATCH = 1  # an int8 activation scale is shared by a batch: alone, a passage reads the same in every company
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class NeuralReader:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder}: no usable reader ({error}); reinstall pullquote") from None
         self.tokenizer = runtime.Tokenizer(folder / "tokenizer.json")
-        self.session = runtime.open_session(folder / "model.onnx", threads)
+        self.model = runtime.Model(folder / "model.onnx", threads)
         self.count = self.tokenizer.count
         self.cls, self.sep = (int(self.tokenizer.raw.token_to_id(t) or 0) for t in ("[CLS]", "[SEP]"))
 
@@ -54,11 +53,8 @@ class NeuralReader:
         asked = self.tokenizer.raw.encode(question, add_special_tokens=False).ids[:MAX_QUESTION]
         windows = [window for i, e in enumerate(excerpts) for window in self._windows(asked, i, e.text)]
         seen: list[list[Logits]] = [[] for _ in excerpts]
-        order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
-        for first in range(0, len(order), BATCH):
-            batch = [windows[i] for i in order[first : first + BATCH]]
-            for window, logits in zip(batch, self._run(batch, len(asked) + 2), strict=True):
-                seen[window.excerpt].append(logits)
+        for window, logits in zip(windows, self._run(windows, len(asked) + 2), strict=True):
+            seen[window.excerpt].append(logits)
         return [reading(excerpt, views) for excerpt, views in zip(excerpts, seen, strict=True)]
 
     def _windows(self, asked: list[int], excerpt: int, text: str) -> list[_Window]:
@@ -72,18 +68,19 @@ class NeuralReader:
             for s in starts
         ]
 
-    def _run(self, batch: Sequence[_Window], first: int) -> list[Logits]:
+    def _run(self, windows: Sequence[_Window], first: int) -> list[Logits]:
         """The logits of each window; its passage tokens begin at position `first`."""
-        ids, mask = runtime.padded([w.ids for w in batch])
-        types = mask * (np.arange(ids.shape[1]) >= first)
-        start, end, evidence, relevance = runtime.run(
-            self.session, input_ids=ids, attention_mask=mask, token_type_ids=types
-        )
+        rows = [
+            {
+                "input_ids": w.ids,
+                "attention_mask": [1] * len(w.ids),
+                "token_type_ids": [0] * first + [1] * (len(w.ids) - first),
+            }
+            for w in windows
+        ]
         made = []
-        for i, window in enumerate(batch):
+        for window, (start, end, evidence, relevance) in zip(windows, self.model.run(rows), strict=True):
             inside = slice(first, first + len(window.offsets))
-            null = float(start[i, 0] + end[i, 0])
-            made.append(
-                Logits(window.offsets, start[i, inside], end[i, inside], null, evidence[i, inside], float(relevance[i]))
-            )
+            null = float(start[0] + end[0])
+            made.append(Logits(window.offsets, start[inside], end[inside], null, evidence[inside], float(relevance)))
         return made

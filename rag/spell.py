@@ -14,13 +14,15 @@ def corrected(question: str, known: Callable[[str], bool], found: Callable[[str]
     """The question with its unknown words corrected.
 
     `known(word)`: true for a word that is right as it is. `found(word)`: how often the documents have it. Of several
-    neighbours the most frequent is taken. Words come in lower case; the question keeps its own.
+    neighbours the most frequent is taken. Words come in lower case; the question keeps its own. A capital inside the
+    question begins a name, and another name would make it another question: it stays.
     """
 
     def mended(match: re.Match[str]) -> str:
         word = match.group()
         low = word.lower()
-        if len(word) < SHORTEST or known(low) or found(low):
+        named = word[0].isupper() and not word.isupper() and bool(question[: match.start()].strip())
+        if len(word) < SHORTEST or named or known(low) or found(low):
             return word
         best = max(((found(near), near) for near in sorted(set(neighbours(low)))), default=(0, ""))
         if not best[0]:

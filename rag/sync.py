@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +53,14 @@ class Walk:
 class Writer:
     """Takes documents in, embeds them together, writes each in a transaction of its own."""
 
-    def __init__(self, store: Store, encoder: Callable[[], Encoder], report: SyncReport) -> None:
+    def __init__(
+        self, store: Store, encoder: Callable[[], Encoder], report: SyncReport,
+        embedded: Callable[[float], None] | None = None,
+    ) -> None:  # fmt: skip
         self.store = store
         self.encoder = encoder  # opened when the first document comes
         self.report = report
+        self.embedded = embedded  # told the share of the passages at hand
         self._waiting: list[tuple[str, str, Document, tuple[Passage, ...]] | Callable[[], None]] = []
         self._size = 0
 
@@ -93,6 +97,8 @@ class Writer:
             made = self.encoder().encode([texts[m] for m in some]).astype(np.float16)
             vectors.update({m: v.tobytes() for m, v in zip(some, made, strict=True)})
             self.report.embedded += len(some)
+            if self.embedded:
+                self.embedded((first + len(some)) / len(unknown))
         for item, own in zip(self._waiting, marks, strict=True):
             if callable(item):
                 item()
@@ -173,11 +179,13 @@ class _Root:
                 if read is not None:
                     state, documents = read
                     self.store.touch_file(self.root, name, BEGUN)
+                    ids = []  # a large file's documents are made one by one
                     for n, document in enumerate(documents, 1):
+                        ids.append(document.id)
                         self.writer.document(self.root, name, document)
                         if progress and n % 50 == 0:
                             progress(done + files[name][0] * n // len(documents), total, report.embedded)
-                    self.writer.then(self._finish(name, state, [d.id for d in documents]))
+                    self.writer.then(self._finish(name, state, ids))
             except (LoadError, BadInput) as error:
                 report.skipped.append((str(self._file(name)), str(error)))
                 self._remember_problem(name, files[name], str(error))
@@ -199,11 +207,11 @@ class _Root:
 
         return finish
 
-    def _read(self, name: str) -> tuple[FileState, tuple[Document, ...]] | None:
+    def _read(self, name: str) -> tuple[FileState, Sequence[Document]] | None:
         """The documents of a file that is new or changed; None when its content is as it was."""
         file, report = self._file(name), self.writer.report
         try:
-            data, size, mtime = _bytes(file)
+            data, state = _bytes(file)
         except OSError as error:
             if not self.given.exists():
                 raise NotFound(
@@ -211,14 +219,16 @@ class _Root:
                     " run again when it is back"
                 ) from None
             raise LoadError(f"cannot be read ({error.strerror}); check that it is there and its permissions") from None
-        state = FileState(size, mtime, hashlib.sha256(data).hexdigest())
         before = self.known.get(name) if self.trusted else None
         if before and before.sha256 == state.sha256 and not before.problem:
             report.unchanged += 1
             self.store.touch_file(self.root, name, state)
             return None
         document_id = self.prefix + (name or file.name)
-        loaded = load.load(data, document_id, source=document_id, collection=self.collection)
+        if data is None:
+            loaded = load.load_rows(file, document_id, source=document_id, collection=self.collection)
+        else:
+            loaded = load.load(data, document_id, source=document_id, collection=self.collection)
         for document in loaded.documents:
             owner = self.store.root_of(document.id)
             if owner and owner[0] != self.root:
@@ -229,7 +239,7 @@ class _Root:
         problem = "; ".join(loaded.problems) or None
         if problem:
             report.skipped.append((str(file), problem))
-        return FileState(size, mtime, state.sha256, problem), loaded.documents
+        return replace(state, problem=problem), loaded.documents
 
     def _remember_problem(self, name: str, stat: tuple[int, int], problem: str) -> None:
         """A file that cannot be used any more stands in `status` with its reason; what it gave before is kept."""
@@ -237,15 +247,17 @@ class _Root:
         self.store.touch_file(self.root, name, FileState(*stat, known.sha256 if known else "", problem))
 
 
-def _bytes(file: Path) -> tuple[bytes, int, int]:
-    """A file's bytes with the size and time they belong to. LoadError when it changes while it is read, twice."""
+def _bytes(file: Path) -> tuple[bytes | None, FileState]:
+    """A file's bytes, None for rows that are read one by one, and its state. LoadError when it changes meanwhile."""
+    rows = load.has_rows(file)
     for _ in range(2):
         with file.open("rb") as stream:
             before = os.fstat(stream.fileno())
-            data = stream.read()
-            after = os.fstat(stream.fileno())
-        if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, len(data)):
-            return data, len(data), after.st_mtime_ns
+            data = None if rows else stream.read()
+            digest = hashlib.file_digest(stream, "sha256") if data is None else hashlib.sha256(data)
+            size, after = stream.tell(), os.fstat(stream.fileno())
+        if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, size):
+            return data, FileState(size, after.st_mtime_ns, digest.hexdigest())
     raise LoadError("it changes while it is read; run again when it is finished")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.errors import NotFound
 from rag.read import row
-from rag.types import Answer, AnswerItem, Citation, Document, Hit, Nearest, Reading, ShortAnswer, Span, Turn
+from rag.types import Answer, AnswerItem, Citation, Document, Filters, Hit, Nearest, Reading, ShortAnswer, Span, Turn
 
 FERRY = Document(
     "ferry.md",
@@ -70,9 +70,10 @@ class FakeAnswerer:
     threshold: float = 0.55
     broken: str = ""
 
-    def search(self, question: str, *, mode: str = "reranked", top: int = 10) -> list[Hit]:
+    def search(self, question: str, filters: Filters | None = None, mode: str = "reranked", top: int = 10) -> list[Hit]:
         hits = []
-        for document in self.index.documents.values():
+        wanted = filters.documents if filters else ()
+        for document in (d for d in self.index.documents.values() if not wanted or d.id in wanted):
             for found in re.finditer(r"[^\n]+", document.text):
                 score = _shared(question, found.group())
                 hits.append(Hit(document.id, *found.span(), found.group(), (), fused=score))

@@ -212,9 +212,20 @@ class FakeIndex:
         """Whether any of the documents named is there; none of them has groups."""
         return any(id in self.held for id in filters.documents or self.held)
 
+    def frequency(self, word: str, filters: Filters) -> int:
+        """How many documents have the word."""
+        return sum(word.lower() in d.text.lower() for d in self.held.values())
+
     def remove(self, ids: Sequence[str]) -> int:
         """Forget documents."""
         return sum(self.held.pop(id, None) is not None for id in ids)
+
+    def put(self, documents: Sequence[Document], progress: Callable[[float], None] | None = None) -> None:
+        """Hold documents."""
+        self.held.update((d.id, d) for d in documents)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def status(self) -> dict[str, object]:
         """A few counts."""
@@ -242,6 +253,7 @@ class FakeAnswerer:
         history: Sequence[str | Turn] = (),
         filters: Filters = NO_FILTERS,
         progress: Callable[[str, float], None] | None = None,
+        seen: Callable[[Sequence[Hit]], None] | None = None,
     ) -> Answer:
         """The scripted Answer, or silence. Raises BadInput on a question that is empty or over 2,000 characters."""
         if not question.strip() or len(question) > 2000:
@@ -249,6 +261,8 @@ class FakeAnswerer:
         if question == "break":
             raise RuntimeError("secret: /etc/passwd")
         self.asked.append((question, turns(history)))
+        if seen:
+            seen(self.search(question, filters))
         self.gate.wait(30)
         timings = {"retrieve": 2.0, "read": 40.0, "total": 42.0}
         for stage in ("retrieve", "read") if progress else ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
@@ -35,7 +37,7 @@ def answerer() -> FakeAnswerer:
 
 @pytest.fixture
 def client(answerer: FakeAnswerer, tmp_path: Path) -> Iterator[TestClient]:
-    settings = Settings(request_log=str(tmp_path / "log.jsonl"))
+    settings = Settings(index=str(tmp_path), request_log=str(tmp_path / "log.jsonl"))
     with TestClient(create_app(answerer, settings), base_url=HOME, raise_server_exceptions=False) as client:  # type: ignore[arg-type]
         yield client
 
@@ -97,7 +99,7 @@ def test_documents_are_listed_a_page_at_a_time_and_removed(client: TestClient, a
         ids += [one["id"] for one in page["documents"]]
         after = page["next"]
     assert ids == sorted(answerer.index.held)
-    assert client.delete("/v1/documents", params={"document": SCRIPTS.id}).json() == {"removed": 1}
+    assert client.delete("/v1/documents", params={"document": SCRIPTS.id}).json() == {"removed": 1, "saved_answers": 0}
     assert client.delete("/v1/documents", params={"document": SCRIPTS.id}).status_code == 404
     assert SCRIPTS.id not in answerer.index.held
 
@@ -144,7 +146,12 @@ def test_a_citation_of_no_shape_is_a_problem_not_a_failure(client: TestClient, w
 
 def test_the_openapi_describes_every_route_and_its_problems(client: TestClient) -> None:
     found = client.get("/v1/openapi.json").json()
-    assert set(found["paths"]) == {"/ask", "/search", "/documents", "/status", "/sources", "/verify"}
+    assert set(found["paths"]) == {
+        "/ask", "/search", "/documents", "/collections", "/uploads", "/uploads/{upload_id}", "/original", "/status",
+        "/sources", "/verify", "/widget", "/chat", "/conversations", "/conversations/{conversation}",
+        "/conversations/{conversation}/export", "/turns/{turn}", "/turns/{turn}/stop", "/turns/{turn}/share",
+        "/turns/{turn}/feedback", "/feedback",
+    }  # fmt: skip
     for methods in found["paths"].values():
         for one in methods.values():
             assert {"401", "403", "422", "429", "503"} <= set(one["responses"])
@@ -238,6 +245,96 @@ def test_ready_says_when_the_index_cannot_be_read(client: TestClient) -> None:
     assert client.get("/readyz").json() == {"status": "ready"}
 
 
+def test_the_audit_log_says_who_did_what_and_the_question_only_when_switched_on(
+    answerer: FakeAnswerer, tmp_path: Path
+) -> None:
+    for kept in (0, 1):
+        log = tmp_path / f"audit-{kept}.jsonl"
+        settings = Settings(index=str(tmp_path / "index"), audit_log=str(log), audit_questions=kept)
+        (tmp_path / "index").mkdir(exist_ok=True)
+        with TestClient(create_app(answerer, settings), base_url=HOME, client=("127.0.0.1", 1)) as client:  # type: ignore[arg-type]
+            client.post("/v1/ask", json={"question": LEAVE}, headers={"x-request-id": "one"})
+            client.post("/v1/search", json={"question": LEAVE})
+            lines = client.post("/chat/ask", json={"question": LEAVE}).text.splitlines()
+            turn = json.loads(lines[0])["id"]
+            client.post(f"/chat/turns/{turn}/feedback", json={"good": False, "reason": "wrong"})
+            client.delete("/v1/documents", params={"document": (MEMO, SCRIPTS)[kept].id})
+            client.get("/v1/documents")
+        found = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [one["action"] for one in found] == ["ask", "search", "ask", "rate", "remove"]
+        assert {one["user"] for one in found} == {"local"}
+        assert (found[0]["id"], found[3]["turn"], found[4]["document"]) == ("one", turn, (MEMO, SCRIPTS)[kept].id)
+        assert ("parental" in log.read_text()) == bool(kept)
+    with pytest.raises(BadInput, match="audit_log"), TestClient(
+        create_app(answerer, Settings(audit_log=str(tmp_path / "none/x"))), base_url=HOME  # type: ignore[arg-type]
+    ) as client:  # fmt: skip
+        client.get("/healthz")
+
+
+@contextlib.contextmanager
+def running(answerer: FakeAnswerer, patience: float) -> Iterator[tuple[Server, str]]:
+    listener = listen(Settings(port=0))
+    server = Server(create_app(answerer, Settings()), patience)  # type: ignore[arg-type]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield server, f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        answerer.gate.set()
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def test_a_stop_lets_answers_finish_and_turns_new_ones_away(answerer: FakeAnswerer) -> None:
+    with running(answerer, 30) as (server, address):
+        answerer.gate.clear()
+        got: list[int] = []
+        asking = threading.Thread(
+            target=lambda: got.append(httpx.post(f"{address}/v1/ask", json={"question": LEAVE}, timeout=30).status_code)
+        )
+        asking.start()
+        until = time.monotonic() + 20
+        while not answerer.asked and time.monotonic() < until:
+            time.sleep(0.01)
+        server.should_exit = True
+        while (ready := httpx.get(f"{address}/readyz")).status_code == 200 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert (ready.status_code, ready.json()["code"]) == (503, "stopping")
+        refused = httpx.post(f"{address}/v1/ask", json={"question": LEAVE})
+        assert (refused.status_code, refused.json()["code"]) == (503, "stopping")
+        assert refused.headers["retry-after"] == "5"
+        answerer.gate.set()
+        asking.join()
+        assert got == [200]
+
+
+def test_a_stop_does_not_wait_for_ever(answerer: FakeAnswerer) -> None:
+    with running(answerer, 0.2) as (server, address):
+        answerer.gate.clear()
+        lost = threading.Thread(target=_ask, args=(address,))
+        lost.start()
+        until = time.monotonic() + 20
+        while not answerer.asked and time.monotonic() < until:
+            time.sleep(0.01)
+        server.should_exit = True
+        gone = False
+        while not gone and time.monotonic() < until:
+            try:
+                httpx.get(f"{address}/healthz")
+                time.sleep(0.05)
+            except httpx.HTTPError:
+                gone = True
+        assert gone
+        answerer.gate.set()
+        lost.join()
+
+
+def _ask(address: str) -> None:
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.post(f"{address}/v1/ask", json={"question": LEAVE}, timeout=30)
+
+
 # ---- the portal's pages
 
 
@@ -281,9 +378,9 @@ def test_an_origin_that_is_none_is_refused_at_the_start(origin: str) -> None:
 
 
 def test_the_examples_of_the_guide_run(tmp_path: Path) -> None:
-    _, secret = Keys(tmp_path / "keys.sqlite").add("guide", ("ask", "admin", "metrics"), None)
+    _, secret = Keys(tmp_path / "keys.sqlite").add("guide", ("ask", "upload", "admin", "metrics"), None)
     listener = listen(Settings(port=0))
-    server = Server(create_app(FakeAnswerer(), Settings(login=("keys",), keys=str(tmp_path / "keys.sqlite"))))  # type: ignore[arg-type]
+    server = Server(create_app(FakeAnswerer(), Settings(index=str(tmp_path), login=("keys",))))  # type: ignore[arg-type]
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

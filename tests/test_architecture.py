@@ -11,6 +11,7 @@ LEVELS = [
     {"settings"},
     {
         "keys",
+        "state",
         "load",
         "chunk",
         "quote",
@@ -32,22 +33,23 @@ LEVELS = [
     {"index"},
     {"retrieve", "readable"},
     {"spans"},
-    {"overlap", "neural", "hub_reader", "converse", "verify"},
+    {"overlap", "neural", "hub_reader", "converse", "narrow", "verify"},
     {"read", "decide"},
     {"cite"},
     {"answer"},
     {"evaluate", "web"},
     {"train"},
+    {"commands"},
     {"__main__"},
 ]
 DOORS = {
-    "onnxruntime": {"runtime", "train"},  # train exports and quantises
+    "onnxruntime": {"runtime", "export", "train"},  # the last two quantise
     "tokenizers": {"runtime", "train"},
     "sentence_transformers": {"embed"},
-    "sqlite3": {"sqlite", "keys"},  # keys: who may call is no part of the index
+    "sqlite3": {"sqlite", "keys", "state"},  # who may call and what people leave behind are no part of the index
     "jwt": {"web"},
     "prometheus_client": {"web"},
-    "psycopg": {"postgres"},
+    "psycopg": {"postgres", "state"},
     "faiss": {"vectors"},
     "torch": {"export", "hub_reader", "train"},
     "transformers": {"export", "hub_reader", "train"},
@@ -61,7 +63,7 @@ DOORS = {
     "pypdfium2": {"load"},
     "openpyxl": {"load"},
     "huggingface_hub": {"hub"},
-    "filelock": {"index"},
+    "filelock": {"index", "web"},  # web: which process indexes the uploads
     "regex": {"chunk"},
 }
 HEAVY = {"torch", "transformers", "sentence_transformers", "gradio", "onnxruntime", "huggingface_hub", "fastapi"}

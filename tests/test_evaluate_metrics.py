@@ -80,10 +80,25 @@ def test_exact_match_and_f1(prediction: str, golds: list[str], em: float, f1: fl
 
 def test_partial_match_of_several_answers() -> None:
     # "red lamp" shares "lamp" (4 of 8) with the gold "lamp"; "bell" is the whole of a gold; "oar" is never found
-    sums = metrics.partial_match(["red lamp", "bell"], ["lamp", "bell", "oar"])
+    sums = metrics.partial_match(["The red lamp", "Bell!"], ["lamp", "bell", "oar"])
     assert sums == (4 / 8 + 1, 2, 1 + 1 + 1 / 3, 3)  # "oar" and "red lamp" share one letter
     assert metrics.partial_match([], []) == (1, 1, 1, 1)
-    assert metrics.partial_match([], ["lamp"]) == (0, 1, 0, 1)
+    assert metrics.partial_match([], ["lamp"]) == metrics.partial_match(["a"], ["lamp"]) == (0, 1, 0, 1)
+    assert metrics.exact_match_parts(["The red lamp", "Bell!"], ["lamp", "bell", "oar"]) == (1, 2, 1, 3)
+    assert metrics.exact_match_parts([], []) == (1, 1, 1, 1)
+
+
+def test_several_answers_as_the_evaluation_of_multispanqa_counts_them() -> None:
+    """The expected numbers are what the data set's own evaluation gave for these rows: P, R, F1, exact and partial."""
+    predicted = [["the red lamp", "Bell!"], ["an old ferry"], [], ["a", "oar"], ["the"]]
+    gold = [["lamp", "bell", "oar"], ["Ferry", "a harbour door"], [], ["oars"], ["quay"]]
+    for match, expected in (
+        (metrics.exact_match_parts, (0.2857142857142857, 0.25, 0.26666666666666666)),
+        (metrics.partial_match, (0.5793650793650793, 0.6458333333333333, 0.6107962212230214)),
+    ):
+        sums = metrics.Overlap(*(sum(n) for n in zip(*map(match, predicted, gold), strict=True)))
+        precision, recall = sums.precise / sums.predicted, sums.recalled / sums.gold
+        assert (precision, recall, metrics.harmonic(precision, recall)) == pytest.approx(expected, abs=1e-9)
 
 
 # ---- Quotes and citations -------------------------------------------------------------------------------------------

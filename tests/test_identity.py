@@ -33,7 +33,7 @@ CURVE = ec.generate_private_key(ec.SECP256R1())
 PEM = (
     RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 )
-OPEN = {"/healthz", "/readyz"}
+OPEN = {"/healthz", "/readyz", "/ui/widget.js", "/ui/parts.js"}
 
 
 def claims(**changed: Any) -> dict[str, Any]:
@@ -102,6 +102,21 @@ def test_every_route_but_health_wants_to_know_who_asks(client: TestClient) -> No
         assert client.get(path).status_code == 401
 
 
+def test_every_route_is_shut_to_foreign_origins_and_hosts(client: TestClient) -> None:
+    own = {"authorization": f"Bearer {token()}", "cookie": "session=1"}
+    seen = 0
+    endless = ("/gradio_api/heartbeat/{session_hash}", "/gradio_api/queue/data")
+    for method, path in sorted(set(_routes(client.app))):
+        for foreign in () if path in endless else ("https://evil.example", "null"):
+            found = client.request(method, path, headers={**own, "origin": foreign, "sec-fetch-site": "cross-site"})
+            told = {name: value for name, value in found.headers.items() if name.startswith("access-control-allow")}
+            assert told == ({"access-control-allow-origin": "*"} if path in OPEN and path.startswith("/ui/") else {})
+            assert method in ("GET", "HEAD", "OPTIONS") or found.status_code in (403, 404), (method, path)
+            seen += found.status_code == 403
+        assert client.request(method, path, headers={**own, "host": "evil.example"}).status_code == 421, path
+    assert seen >= 20
+
+
 @pytest.mark.parametrize(
     "name",
     ["x-forwarded-user", "x-forwarded-email", "x-auth-request-user", "x-auth-request-groups", "remote-user", "cookie"],
@@ -115,10 +130,11 @@ def test_a_header_that_is_not_signed_is_no_identity(client: TestClient, name: st
 
 def test_a_signed_identity_has_its_user_and_groups(settings: Settings) -> None:
     login = Login(settings)
-    assert login.identify(bearer(token())) == Identity("ann", ("staff",))
-    assert login.identify(bearer(token(groups="staff"))).groups == ("staff",)
-    assert login.identify(bearer(token(groups=None))).groups == ()
-    assert login.identify(bearer(token(groups=["staff", "librarians"]))).scopes == {"ask", "admin", "metrics"}
+    assert login.identify(bearer(token())) == Identity("ann", ("staff", "user:ann"), frozenset({"ask", "upload"}))
+    assert login.identify(bearer(token(groups="staff"))).groups == ("staff", "user:ann")
+    assert login.identify(bearer(token(groups=None))).groups == ("user:ann",)
+    assert login.identify(bearer(token(groups=["user:bob", "staff"]))).groups == ("staff", "user:ann")
+    assert login.identify(bearer(token(groups=["staff", "librarians"]))).scopes == {"ask", "upload", "admin", "metrics"}
 
 
 def _forgeries() -> dict[str, str]:
@@ -141,6 +157,7 @@ def _forgeries() -> dict[str, str]:
         "another issuer": token(iss="https://evil.example"),
         "no user": token(sub=None),
         "an empty user": token(sub=""),
+        "the user of an API key": token(sub="key:reports"),
         "groups of no shape": token(groups={"staff": True}),
         "its own key": token(OTHER, headers={"jku": "https://evil.example/keys", "kid": "x"}),
         "changed": ".".join((body[0], token(sub="root").split(".")[1], body[2])),
@@ -240,9 +257,9 @@ def test_a_private_key_in_the_wrong_place_is_said(settings: Settings, tmp_path: 
 def test_a_key_works_until_it_is_revoked_and_only_its_hash_is_kept(client: TestClient, settings: Settings) -> None:
     keys = Keys(Path(settings.keys))
     key, secret = keys.add("reports", ("ask",), ("staff",))
-    assert Login(settings).identify(bearer(secret)) == Identity("key:reports", ("staff",))
+    assert Login(settings).identify(bearer(secret)) == Identity("key:reports", ("staff", "user:key:reports"))
     assert Path(settings.keys).stat().st_mode & 0o077 == 0
-    assert secret.rsplit("_", 1)[1].encode() not in Path(settings.keys).read_bytes()
+    assert secret.split("_", 2)[2].encode() not in Path(settings.keys).read_bytes()
     headers = {"authorization": f"Bearer {secret}"}
     assert client.get("/v1/documents", headers=headers).status_code == 200
     assert client.delete("/v1/documents", params={"document": MEMO.id}, headers=headers).status_code == 403

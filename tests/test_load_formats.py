@@ -131,6 +131,37 @@ def test_bad_pdfs_are_a_line(data: bytes, message: str) -> None:
         load(data, "a.pdf")
 
 
+def test_a_table_printed_cell_by_cell_has_rows_whose_cells_may_have_several_lines() -> None:
+    cells = [  # x, y, words: narrow columns, cells of one or two lines, one of them aligned at its bottom
+        (73, 624, "Object"), (205, 624, "Kept for"), (300, 624, "Then"),
+        (73, 600, "Clothing, umbrellas,"), (73, 586, "books"), (205, 600, "30 days, then"), (205, 586, "sold"),
+        (300, 600, "Sailors' Charity"), (300, 586, "shop"),
+        (73, 550, "Phones"), (205, 564, "90 days after"), (205, 550, "the finding"), (300, 550, "wiped"),
+        (73, 528, "Keys"), (205, 528, "60 days"), (300, 528, "melted down"),
+        (73, 490, "Money is put in the safe of the cash office on the day on which it is found, and a"),
+        (73, 475, "receipt is written."),
+    ]  # fmt: skip
+    document = one(pdf([[(x, y, 11, words) for x, y, words in cells]]), "a.pdf")
+    assert document.text == (
+        "Object | Kept for | Then\n"
+        "Clothing, umbrellas, books | 30 days, then sold | Sailors' Charity shop\n"
+        "Phones | 90 days after the finding | wiped\n"
+        "Keys | 60 days | melted down\n\n"
+        "Money is put in the safe of the cash office on the day on which it is found, and a receipt is written."
+    )
+    data = pdf([[(x, y, 11, words) for x, y, words in cells]])
+    start = document.text.index("90 days after")
+    assert len(boxes(data, 1, start, start + len("90 days after the finding | wiped"))) == 2  # printed lines
+
+
+def test_two_columns_of_prose_are_no_table() -> None:
+    left = [(50, 700 - 14 * n, 11, f"Left line {n} of a long column") for n in range(12)]
+    right = [(320, 700 - 14 * n, 11, f"right line {n} of another one") for n in range(12)]
+    document = one(pdf([left + right]), "a.pdf")
+    assert {block.kind for block in document.blocks} == {"paragraph"}
+    assert document.text.index("Left line 11") < document.text.index("right line 0")
+
+
 # --- office files -------------------------------------------------------------------------------------------------
 
 
@@ -239,6 +270,28 @@ def test_pptx() -> None:
     assert "Slide title 2\n\n- First point\n- Second point\n\nSay this 2" in document.text
     assert quoted(document, "Say this 2") == ("Slide title 2", "Speaker notes")
     assert document.pages_of(document.text.index("Say this 2"), len(document.text)) == (2, 2)
+
+
+def test_numbered_points_of_a_slide_keep_their_numbers() -> None:
+    import pptx as library
+
+    made = library.Presentation()
+    body = made.slides.add_slide(made.slide_layouts[1]).placeholders[1].text_frame
+    body.text = "Weigh\nPack\nSend"
+    for paragraph, kind in zip(body.paragraphs, ("arabicPeriod", "arabicPeriod", "alphaUcParenR"), strict=True):
+        number = paragraph._p.get_or_add_pPr().makeelement(
+            "{http://schemas.openxmlformats.org/drawingml/2006/main}buAutoNum", {"type": kind}
+        )
+        paragraph._p.pPr.append(number)
+    buffer = io.BytesIO()
+    made.save(buffer)
+    assert one(buffer.getvalue(), "a.pptx").text == "1. Weigh\n2. Pack\nC) Send"
+
+
+def test_a_printed_bullet_is_a_dash_and_a_printed_number_is_kept() -> None:
+    lines = ["Bring these things on the first day:", "\x95 a passport", "\x95 a pen", "1. first", "2. second"]
+    page = [(50, 700 - 20 * n, 11, line.encode("latin-1").decode("cp1252")) for n, line in enumerate(lines)]
+    assert one(pdf([page]), "a.pdf").text.endswith("- a passport\n- a pen\n1. first\n2. second")
 
 
 # --- books, mail, archives ----------------------------------------------------------------------------------------
@@ -350,8 +403,8 @@ def test_a_member_that_declares_less_than_it_holds_is_never_unpacked_beyond_it()
 
 
 def test_the_content_tells_the_kind_whatever_the_name() -> None:
-    assert one(docx(), "a.txt").loader == "docx/1"
-    assert one(pdf(paged(1)), "a.docx").loader == "pdf/1"
+    assert one(docx(), "a.txt").loader == "docx/2"
+    assert one(pdf(paged(1)), "a.docx").loader == "pdf/2"
 
 
 # --- isolation ----------------------------------------------------------------------------------------------------

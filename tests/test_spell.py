@@ -20,6 +20,8 @@ def fix(question):
         ("xyzzyqq of 2026", "xyzzyqq of 2026"),
         ("the leabe", "the leave"),  # of leave and lease the more frequent
         ("naïveté", "naïveté"),
+        ("ferry to Orrim", "ferry to Orrim"),  # a name that is not there is not another name
+        ("ferry to orrim", "ferry to orrin"),
     ],
 )
 def test_unknown_words_become_their_nearest_in_the_documents(typed, meant):

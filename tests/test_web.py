@@ -38,10 +38,10 @@ def client() -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[tuple[str, FakeAnswerer]]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, FakeAnswerer]]:
     """A real server on a free port, and the answerer behind it."""
     answerer, listener = FakeAnswerer(), listen(Settings(port=0))
-    server = Server(create_app(answerer, Settings()))
+    server = Server(create_app(answerer, Settings(index=str(tmp_path_factory.mktemp("index")))))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -97,16 +97,7 @@ def _post(address: str, path: str, body: object, **headers: str) -> tuple[int, l
 
 def test_a_foreign_page_can_ask_nothing_and_the_same_request_from_here_works(live: tuple[str, FakeAnswerer]) -> None:
     address, answerer = live
-    with urllib.request.urlopen(address + "/config", timeout=30) as response:
-        found = json.load(response)["dependencies"]
-    ask = next(number for number, one in enumerate(found) if any(target[1] == "ask" for target in one["targets"]))
-    body = {
-        "data": [None],
-        "event_data": {"question": "How long is parental leave?", "turn": "1"},
-        "fn_index": found[ask]["id"],
-        "session_hash": "test",
-        "trigger_id": found[ask]["targets"][0][0],
-    }
+    body = {"question": "How long is parental leave?"}
     for foreign in (
         {"origin": "https://evil.example"},
         {"origin": "null"},
@@ -114,11 +105,11 @@ def test_a_foreign_page_can_ask_nothing_and_the_same_request_from_here_works(liv
         {"sec_fetch_site": "cross-site"},
         {"sec_fetch_site": "same-site"},
     ):
-        status, headers = _post(address, "/gradio_api/queue/join", body, cookie="session=1", **foreign)
+        status, headers = _post(address, "/chat/ask", body, cookie="session=1", **foreign)
         assert status == 403, foreign
         assert not [name for name in headers if name.startswith("access-control")]
     assert answerer.asked == []
-    status, _ = _post(address, "/gradio_api/queue/join", body, origin=address, sec_fetch_site="same-origin")
+    status, _ = _post(address, "/chat/ask", body, origin=address, sec_fetch_site="same-origin")
     assert status == 200
     deadline = time.monotonic() + 30
     while not answerer.asked and time.monotonic() < deadline:

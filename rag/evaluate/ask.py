@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Literal, Protocol
 
 from rag.errors import BadInput, NotFound
-from rag.evaluate.datasets import Kind, Question
+from rag.evaluate.datasets import Kind, Question, passage_id
 from rag.evaluate.evidence import Items, Mark, evidence, windows
 from rag.evaluate.score import (
     Scores,
@@ -21,11 +21,12 @@ from rag.evaluate.score import (
     score_ranking,
     score_reading,
 )
-from rag.types import Answer, Document, Hit, Turn
+from rag.types import Answer, Document, Filters, Hit, Turn
 
 Mode = Literal["end-to-end", "retrieval", "reader", "sentences"]
 Retrieval = Literal["dense", "lexical", "fused", "reranked"]
 Scorer = Callable[[str, Sequence[str]], Sequence[float]]
+Search = Callable[[str], Sequence[Hit]]
 KEPT = 10  # hits that a row keeps; a question whose evidence is not among them was not retrieved
 
 
@@ -46,7 +47,7 @@ class Engine(Protocol):
     @property
     def index(self) -> Texts: ...
     def ask(self, question: str, history: Sequence[Turn] = ()) -> Answer: ...
-    def search(self, question: str, *, mode: Any = "reranked", top: int = 10) -> Sequence[Hit]: ...
+    def search(self, question: str, filters: Filters = ..., mode: Any = "reranked", top: int = 10) -> Sequence[Hit]: ...
     def read(self, question: str, context: str) -> Mapping[str, Any]: ...
 
 
@@ -61,8 +62,9 @@ class Asked:
 
 
 def asker(
-    engine: Any, mode: Mode, kind: Kind, retrieval: Retrieval, top: int, several: bool, scorer: Scorer | None
-) -> Callable[[Question], Asked]:
+    engine: Any, mode: Mode, kind: Kind, retrieval: Retrieval, top: int, several: bool, scorer: Scorer | None,
+    reread: int | None = None,
+) -> Callable[[Question], Asked]:  # fmt: skip
     """The function that asks one question in `mode`; it raises RagError on one that cannot be used."""
     if mode == "reader":
         return lambda question: _read(engine, question, several)
@@ -74,17 +76,25 @@ def asker(
         text: str = engine.index.document(document_id).text
         return text
 
+    def search(text: str) -> Sequence[Hit]:
+        if retrieval != "reranked" or reread is None or reread >= top:
+            return engine.search(text, mode=retrieval, top=top)
+        judged = engine.search(text, mode="reranked", top=reread)
+        known = {(hit.document_id, hit.start, hit.end) for hit in judged}
+        rest = engine.search(text, mode="fused", top=top)
+        return [*judged, *(hit for hit in rest if (hit.document_id, hit.start, hit.end) not in known)][:top]
+
     if mode == "retrieval":
-        return lambda question: _search(engine, question, kind, retrieval, top, text_of)
-    return lambda question: _ask(engine, question, retrieval, top, text_of)
+        return lambda question: _search(search, question, kind, top, text_of)
+    return lambda question: _ask(engine, search, question, top, text_of)
 
 
-def _ask(engine: Engine, question: Question, retrieval: Retrieval, top: int, text_of: Callable[[str], str]) -> Asked:
+def _ask(engine: Engine, search: Search, question: Question, top: int, text_of: Callable[[str], str]) -> Asked:
     items = evidence(question, text_of)
     began = time.perf_counter()
     answer = engine.ask(question.question, history=question.history)
     spent = (time.perf_counter() - began) * 1000
-    hits = engine.search(answer.query or question.question, mode=retrieval, top=top) if items else []
+    hits = search(answer.query or question.question) if items else []
     places = [(hit.document_id, hit.start, hit.end) for hit in hits]
     marks = _gold_marks(items)
     for citation in answer.citations:
@@ -116,12 +126,10 @@ def _ask(engine: Engine, question: Question, retrieval: Retrieval, top: int, tex
     return Asked(row, scores | numbers, {**answer.timings_ms, "total": spent}, failure)
 
 
-def _search(
-    engine: Engine, question: Question, kind: Kind, retrieval: Retrieval, top: int, text_of: Callable[[str], str]
-) -> Asked:
+def _search(search: Search, question: Question, kind: Kind, top: int, text_of: Callable[[str], str]) -> Asked:
     items = () if kind == "beir" else evidence(question, text_of)
     began = time.perf_counter()
-    hits = engine.search(question.question, mode=retrieval, top=top)
+    hits = search(question.question)
     spent = (time.perf_counter() - began) * 1000
     places = [(hit.document_id, hit.start, hit.end) for hit in hits]
     if kind == "beir":
@@ -185,6 +193,20 @@ def _rank(scorer: Scorer, question: Question) -> Asked:
 
 def _by_relevance(engine: Engine) -> Scorer:
     return lambda question, texts: [engine.read(question, text)["relevance"] for text in texts]
+
+
+def by_search(engine: Engine, retrieval: Retrieval) -> Scorer:
+    """Scores of candidate sentences that are documents of the index, each named by `passage_id`."""
+
+    def scores(question: str, texts: Sequence[str]) -> list[float]:
+        names = [passage_id(text) for text in texts]
+        hits = engine.search(question, Filters(documents=tuple(dict.fromkeys(names))), retrieval, 4 * len(names))
+        found: dict[str, float] = {}
+        for hit in hits:
+            found.setdefault(hit.document_id, hit.score)  # best first
+        return [found.get(name, -1.0) for name in names]  # what is not found comes last
+
+    return scores
 
 
 def _row(question: Question, scores: Scores, failure: str | None, items: Items) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`rag evaluate run | compare | gate | calibrate | draft`: tables on stdout, exit codes of the contracts."""
+"""What each command of `rag evaluate` does: tables on stdout, exit codes of the contracts."""
 
 from __future__ import annotations
 
@@ -11,72 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import BadInput
+from rag.evaluate.grammar import grammar
 from rag.settings import Settings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The commands and their options. `--index` is None unless it was given."""
-    commands = parser.add_subparsers(
-        dest="evaluation", required=True, metavar="run | compare | gate | calibrate | draft"
-    )
-
-    run = commands.add_parser("run", help="ask a file of questions and measure the answers")
-    run.add_argument(
-        "questions", help="JSONL of questions, SQuAD JSON, SQuAD-like JSONL, answer sentences, BEIR folder"
-    )
-    run.add_argument("--index", help="the index to ask")
-    run.add_argument("--out", help="folder for results.jsonl, summary.json and report.html")
-    run.add_argument("--mode", choices=("end-to-end", "retrieval", "reader"), help="default: what suits the file")
-    run.add_argument("--open", action="store_true", help="index the file's own passages and answer over all of them")
-    run.add_argument("--retrieval", choices=("dense", "lexical", "fused", "reranked"), help="how passages are found")
-    run.add_argument("--top", type=_positive, help="passages looked at (10; 100 for a BEIR folder)")
-    run.add_argument("--several", action="store_true", help="the gold spans of a row are parts of one answer")
-    run.add_argument("--limit", type=_positive, help="only the first N rows")
-    run.add_argument("--sample", type=_positive, help="N rows drawn at random (see --seed)")
-    run.add_argument("--typos", action="store_true", help="with one typing error in each content word of a question")
-    run.add_argument("--threshold", type=float, help="answer from this probability on, in place of the calibrated one")
-    run.add_argument("--model", help="the embedding model, as in `rag index`")
-    run.add_argument("--seed", type=int, default=0, help="of sample, typos and bootstrap (0)")
-    run.add_argument("--strict", action="store_true", help="exit code 1 when a row could not be used")
-
-    compare = commands.add_parser("compare", help="set two runs side by side, question by question")
-    compare.add_argument("a", help="folder of the first run")
-    compare.add_argument("b", help="folder of the second run")
-    compare.add_argument("--list", type=_positive, default=20, help="questions listed each way (20)")
-    compare.add_argument("--json", action="store_true", help="everything, as JSON")
-    compare.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
-
-    gate = commands.add_parser("gate", help="exit code 1 when a figure fell beyond its margin")
-    gate.add_argument("results", help="folder of the run")
-    gate.add_argument("--baseline", required=True, help="JSON file of values and margins")
-    gate.add_argument("--write-baseline", action="store_true", help="make the baseline that this run just meets")
-    gate.add_argument("--margin", type=float, default=0.02, help="for metrics new to a written baseline (0.02)")
-
-    fit = commands.add_parser("calibrate", help="fit confidence and threshold to labelled questions of your own")
-    fit.add_argument("questions", help="as for `run`: questions about an index, or rows with their passage")
-    fit.add_argument("--index", help="the index the questions are about")
-    fit.add_argument("--max-wrong", type=float, default=0.1, help="accepted share of wrong answers among the answered")
-    fit.add_argument("--out", help="the file to write (default: calibration.json in the index folder)")
-    fit.add_argument("--limit", type=_positive, help="only the first N rows")
-    fit.add_argument("--model", help="the embedding model, as in `rag index`")
-
-    draft = commands.add_parser(
-        "draft", help="make questions by rules, for a person to check, and name unreached pages"
-    )
-    draft.add_argument("corpus", help="folder or file, as in `rag index`")
-    draft.add_argument("--output", required=True, help="JSONL file of questions to write")
-    draft.add_argument("--most", type=_positive, default=12, help="questions a document (12)")
-    draft.add_argument("--model", help="the embedding model, as in `rag index`")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `rag evaluate` with these arguments; the exit code. Raises RagError when nothing could be done."""
-    parser = argparse.ArgumentParser(prog="rag evaluate", description="How good the answers are.")
-    add_arguments(parser)
-    args = parser.parse_args(argv)
-    code: int = {"run": _run, "compare": _compare, "gate": _gate, "calibrate": _calibrate, "draft": _draft}[
-        args.evaluation
-    ](args)
+    args = grammar().parse_args(argv)
+    code: int = {
+        "run": _run, "compare": _compare, "gate": _gate, "calibrate": _calibrate, "table": _table, "curve": _curve,
+        "draft": _draft,
+        "feedback": _feedback,
+    }[args.evaluation](args)  # fmt: skip
     return code
 
 
@@ -85,12 +31,12 @@ def _run(args: argparse.Namespace) -> int:
     from rag.evaluate.runner import run
     from rag.evaluate.summary import summary_table
 
-    settings = Settings.load({key: getattr(args, key) for key in ("index", "model", "threshold")})
+    settings = Settings.load({key: getattr(args, key) for key in ("index", "model", "reader", "threshold")})
     kind = kind_of(Path(args.questions))
     engine: Any = None
     with ExitStack() as stack:
         build = _builder(stack, settings)
-        if kind in ("spans", "squad", "sentences") and not args.open:
+        if (kind in ("spans", "squad") and not args.open) or (kind == "sentences" and not args.retrieval):
             from rag.read import PassageReader
 
             engine = PassageReader.open(settings)
@@ -99,7 +45,7 @@ def _run(args: argparse.Namespace) -> int:
         summary = run(
             args.questions, engine, out=args.out, mode=args.mode, open_=args.open, limit=args.limit, sample=args.sample,
             progress=_watch, retrieval=args.retrieval, top=args.top, seed=args.seed, several=args.several,
-            typos=args.typos, build_index=build,
+            typos=args.typos, reread=args.reread, build_index=build,
         )  # fmt: skip
     print(summary_table(summary))
     for problem in summary.problems:
@@ -117,37 +63,22 @@ def _answerer(path: str, settings: Settings) -> Any:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from itertools import islice
-
     from rag import calibrate
-    from rag.evaluate.datasets import kind_of, read_questions
-    from rag.evaluate.labels import ask_labels, read_labels
+    from rag.evaluate.labels import labelled
 
     settings = Settings.load({key: getattr(args, key) for key in ("index", "model")})
-    path = Path(args.questions)
-    kind = kind_of(path)
-    rows = list(islice(read_questions(path, kind), args.limit))
-    engine: Any
-    if kind == "questions":
-        engine, name = _answerer(settings.index, settings), "end_to_end"
-        features, right, problems = ask_labels(engine, _watch(rows, len(rows)))
-    elif kind in ("spans", "squad"):
-        from rag.read import PassageReader
-
-        engine, name = PassageReader.open(settings), "passage"
-        features, right, problems = read_labels(engine, _watch(rows, len(rows)))
-    else:
-        raise BadInput(f"{path}: give questions about an index, or rows with their passage")
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    fitted = calibrate.fit_best(features, right, args.max_wrong)
     if not args.out and "://" in settings.index:
         raise BadInput("an index on a server has no folder for the calibration; give --out FILE")
+    found = labelled([Path(path) for path in args.questions], settings, args.limit, _watch)
+    for problem in found.problems:
+        print(problem, file=sys.stderr)
+    fitted = calibrate.fit_best(found.features, found.right, args.max_wrong)
     out = Path(args.out) if args.out else Path(settings.index, calibrate.FILE)
-    note = f"{len(features)} questions of {path.name}, at most {args.max_wrong:.0%} wrong among the answered"
-    calibrate.save(out, engine.reader.name, name, fitted, note)
-    print(f"{out}: {engine.reader.name}, {name}: {note}; answers begin at {fitted.threshold:.3f}")
-    return 3 if problems else 0
+    names = ", ".join(Path(path).name for path in args.questions)
+    note = f"{len(found.features)} questions of {names}, at most {args.max_wrong:.0%} wrong among the answered"
+    calibrate.save(out, found.reader, found.kind, fitted, note)
+    print(f"{out}: {found.reader}, {found.kind}: {note}; answers begin at {fitted.threshold:.3f}")
+    return 3 if found.problems else 0
 
 
 def _builder(stack: ExitStack, settings: Settings) -> Any:
@@ -202,6 +133,60 @@ def _gate(args: argparse.Namespace) -> int:
     return 1 if fell else 0
 
 
+def _table(args: argparse.Namespace) -> int:
+    from rag.evaluate.tables import write_tables
+
+    settings = Settings.load({"model": args.model, "data": args.data})
+    if not settings.data:
+        raise BadInput("say where the sets are: --data DIR or RAG_DATA")
+    readers = tuple(dict.fromkeys(args.reader or ("overlap", settings.reader)))
+    page, missing = write_tables(
+        settings, Path(args.out), readers, only=args.only, sample=args.sample, seed=args.seed, progress=_watch
+    )
+    print(page, end="")
+    for name in missing:
+        print(f"skipped {name}: no such set in {settings.data}", file=sys.stderr)
+    return 3 if missing else 0
+
+
+def _curve(args: argparse.Namespace) -> int:
+    from rag.evaluate.picture import curves_of, picture
+
+    curves = curves_of(args.runs)
+    try:
+        Path(args.output).write_text(picture(curves), "utf-8")
+    except OSError as error:
+        raise BadInput(f"{args.output}: {error.strerror}; choose another --output") from None
+    print(f"{args.output}: {', '.join(curves)}")
+    return 0
+
+
+def _feedback(args: argparse.Namespace) -> int:
+    from rag.evaluate.feedback import lines, rows
+    from rag.index import Index
+    from rag.state import State
+
+    settings = Settings.load({"index": args.index})
+    index = Index.open(settings.index, settings)
+    given = State.open(settings).feedback()
+    if not args.output:
+        print("\n".join(lines(given)) or "no feedback yet")
+        return 0
+    made, unsettled = rows(given, index)
+    if not made:
+        raise BadInput(f"{len(given)} ratings, and none says what would have been right; review them without --output")
+    try:
+        Path(args.output).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made), "utf-8")
+    except OSError as error:
+        raise BadInput(f"{args.output}: {error.strerror}; choose another --output") from None
+    print(f"{args.output}: {len(made)} questions")
+    if unsettled:
+        print(
+            f"{unsettled} ratings do not say what would have been right; review them without --output", file=sys.stderr
+        )
+    return 3 if unsettled else 0
+
+
 def _draft(args: argparse.Namespace) -> int:
     import tempfile
     from collections import Counter
@@ -233,10 +218,3 @@ def _draft(args: argparse.Namespace) -> int:
     for path, reason in report.skipped:
         print(f"{path}: {reason}", file=sys.stderr)
     return 3 if report.skipped else 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number

@@ -108,7 +108,7 @@ def read_questions(path: Path, kind: Kind) -> Iterator[Question | Problem]:
 
 
 def read_passages(path: Path, kind: Kind) -> Iterator[Document]:
-    """The documents to search: a BEIR corpus, or the unique passages of a file of spans."""
+    """The documents to search: a BEIR corpus, or the unique passages or candidate sentences of a file."""
     if kind == "beir":
         from rag.evaluate.beir import beir_documents
 
@@ -116,9 +116,11 @@ def read_passages(path: Path, kind: Kind) -> Iterator[Document]:
         return
     seen = set()
     for item in read_questions(path, kind):
-        if isinstance(item, Question) and (name := passage_id(item.context)) not in seen:
-            seen.add(name)
-            yield Document(name, item.context, item.title)
+        if isinstance(item, Question):
+            for text in [sentence for sentence, _ in item.candidates] or [item.context]:
+                if (name := passage_id(text)) not in seen and text.strip():
+                    seen.add(name)
+                    yield Document(name, text, item.title)
 
 
 def passage_id(text: str) -> str:

@@ -154,13 +154,11 @@ def score_reading(question: Question, reading: Mapping[str, Any], several: bool)
 
 def score_parts(predictions: Sequence[str], golds: Sequence[str]) -> Scores:
     """Sums for the F1 of several spans, exact and partial; names that begin with _ are no metrics by themselves."""
-    partial = metrics.partial_match(predictions, golds)._asdict()
-    ours, theirs = {metrics.normalise(text) for text in predictions}, {metrics.normalise(text) for text in golds}
-    same = float(len(ours & theirs))
-    exact = metrics.Overlap(same, len(ours), same, len(theirs))._asdict()
-    return {f"_partial_{key}": float(value) for key, value in partial.items()} | {
-        f"_exact_{key}": float(value) for key, value in exact.items()
+    found = {
+        "partial": metrics.partial_match(predictions, golds),
+        "exact": metrics.exact_match_parts(predictions, golds),
     }
+    return {f"_{kind}_{name}": float(value) for kind, sums in found.items() for name, value in sums._asdict().items()}
 
 
 def _parts(reading: Mapping[str, Any]) -> list[str]:

@@ -7,12 +7,14 @@ written in C are read in a process of their own (`rag.load.worker`).
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rag.errors import LoadError
 from rag.load import dispatch
 from rag.load.build import File, Loaded
-from rag.load.kind import SUFFIXES, is_candidate, kind_of
+from rag.load.kind import SUFFIXES, has_rows, is_candidate, kind_of
 
-__all__ = ["SUFFIXES", "File", "LoadError", "Loaded", "is_candidate", "load"]
+__all__ = ["SUFFIXES", "File", "LoadError", "Loaded", "has_rows", "is_candidate", "load", "load_rows"]
 
 _HERE = frozenset({"text", "JSONL"})  # read in this process: a decoder and a splitter, no parser
 _HERE_WHILE_SMALL = frozenset({"Markdown", "HTML", "CSV"})
@@ -34,3 +36,10 @@ def load(data: bytes, document_id: str, *, source: str = "", collection: str = "
     from rag.load import worker
 
     return worker.read(file)
+
+
+def load_rows(path: Path, document_id: str, *, source: str = "", collection: str = "default") -> Loaded:
+    """`load` of a JSONL file that need not fit into memory: its documents are read from it whenever they are wanted."""
+    from rag.load import jsonl
+
+    return jsonl.rows(File(b"", document_id, source, collection), lambda: path.open("rb"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -42,7 +42,7 @@ class Loaded:
     `left_out` counts characters of the file that the canonical text leaves out on purpose, by kind.
     """
 
-    documents: tuple[Document, ...]
+    documents: Sequence[Document]
     problems: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""PDF pages → lines of characters that know where they stand. The door of pypdfium2.
+"""PDF pages → lines of characters that know where they stand. With `rag.load.paper` the door of pypdfium2.
 
 Positions are PDF points in the page's own space: x to the right, y upwards. An `at` is the index of a character in
 pdfium's text page, by which its box is found again; -1 stands for a space that the page does not hold.
@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import ctypes
 import math
-import struct
-import zlib
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from rag.errors import LoadError
-
-Box = tuple[float, float, float, float]  # x0, y0, x1, y1
+from rag.load.paper import Box, Picture, shown
 
 _INVISIBLE = 3  # text render mode: neither filled nor stroked
 _TINY = 1.5  # points
 _NEARLY_WHITE = 245  # of 255
-_FINE = 16  # steps of a point
 _LINE_END_HYPHENS = (2, 0xFFFE)  # how pdfium writes them
+_NARROW_GAP = 0.5  # of the font size: may part cells, if a column begins there
 _CELL_GAP = 2.0  # of the font size: wider than a stretched space
 
 
 @dataclass(slots=True)
 class Line:
-    """One printed line. `gaps` are positions in `text` (of a space) where a wide gap parts cells."""
+    """One printed line. `gaps` are positions in `text` (of a space) where a wide gap parts cells; `starts` those of all
+    gaps that may, each with the x of what follows."""
 
     text: str
     at: array[int]
@@ -42,6 +38,7 @@ class Line:
     size: float
     bold: bool
     gaps: list[int]
+    starts: list[tuple[int, float]]
 
 
 @dataclass(slots=True)
@@ -77,22 +74,8 @@ class _Open:
     sizes: list[float] = field(default_factory=list)
     bold: int = 0
     gaps: list[int] = field(default_factory=list)
+    starts: list[tuple[int, float]] = field(default_factory=list)
     base: float = 0.0
-
-
-@contextmanager
-def opened(data: bytes, name: str) -> Iterator[pdfium.PdfDocument]:
-    """The document. Raises LoadError when it is encrypted, damaged or has no pages."""
-    try:
-        document = pdfium.PdfDocument(data)
-    except pdfium.PdfiumError as error:
-        if getattr(error, "err_code", 0) == raw.FPDF_ERR_PASSWORD:
-            raise LoadError(f"{name}: encrypted; save it without a password") from None
-        raise LoadError(f"{name}: damaged PDF, or cut off; copy it again from where it came") from None
-    with closing(document):
-        if not len(document):
-            raise LoadError(f"{name}: damaged PDF: it has no pages; save it again")
-        yield document
 
 
 def outline(document: pdfium.PdfDocument) -> list[tuple[int, int, str]]:
@@ -130,7 +113,7 @@ class _Reader:
         self._page, self._text, self._made = page, text, made
         self._styles: dict[int, _Style] = {}
         self._open = _Open()
-        self._picture: _Picture | None = None
+        self._picture: Picture | None = None
         self._covered = _pictures(page, made.box)
         self._box = [ctypes.c_double() for _ in range(4)]
         self._high = ""  # half of a pair of surrogates
@@ -176,11 +159,14 @@ class _Reader:
             x, y = ctypes.c_double(), ctypes.c_double()
             raw.FPDFText_GetCharOrigin(self._text, index, x, y)
             line.base = y.value
-        elif box[0] - line.boxes[-1][2] > _CELL_GAP * style.size:
-            if line.text[-1] not in " \xa0":
+        elif (gap := box[0] - line.boxes[-1][2]) > _NARROW_GAP * style.size:
+            wide = gap > _CELL_GAP * style.size
+            if wide and line.text[-1] not in " \xa0":
                 line.text.append(" ")
                 line.at.append(-1)
-            line.gaps.append(len(line.text) - 1)
+            if line.text[-1] in " \xa0":
+                line.starts.append((len(line.text) - 1, box[0]))
+                line.gaps += [len(line.text) - 1] if wide else []
         line.text.append(character)
         line.at.append(index)
         line.boxes.append(box)
@@ -234,8 +220,8 @@ class _Reader:
     def _drawn(self, box: Box) -> bool:
         """Whether the page as a picture shows anything there: white text on a dark ground is seen."""
         if self._picture is None:
-            self._picture = _Picture(self._page)
-        return self._picture.contrast(_shown(self._page, box)) > 24
+            self._picture = Picture(self._page)
+        return self._picture.contrast(shown(self._page, box)) > 24
 
     def _close(self) -> None:
         line, self._open = self._open, _Open()
@@ -248,7 +234,8 @@ class _Reader:
         box = (min(lefts), min(bottoms), max(rights), max(tops))
         size = sorted(line.sizes)[len(line.sizes) // 2]
         text = "".join(line.text)
-        self._made.lines.append(Line(text, line.at, box, line.base, size, 2 * line.bold > len(line.boxes), line.gaps))
+        bold = 2 * line.bold > len(line.boxes)
+        self._made.lines.append(Line(text, line.at, box, line.base, size, bold, line.gaps, line.starts))
 
 
 def _pictures(page: Any, box: Box) -> float:
@@ -259,77 +246,3 @@ def _pictures(page: Any, box: Box) -> float:
         x0, y0, x1, y1 = thing.get_bounds()
         largest = max(largest, abs(x1 - x0) * abs(y1 - y0) / area)
     return largest
-
-
-class _Picture:
-    """A page in shades of grey."""
-
-    def __init__(self, page: Any) -> None:
-        self._scale = min(2.0, 2000 / max(*page.get_size(), 1))
-        with closing(page.render(scale=self._scale, grayscale=True)) as bitmap:
-            self._stride, self._height = bitmap.stride, bitmap.height
-            self._pixels = bytes(bitmap.buffer)
-
-    def contrast(self, box: Box) -> int:
-        """The difference between the lightest and the darkest point of a box."""
-        x0, y0, x1, y1 = (int(edge * self._scale) for edge in box)
-        rows = range(max(0, y0 - 1), min(self._height, y1 + 2))
-        part = b"".join(self._pixels[y * self._stride + max(0, x0 - 1) : y * self._stride + x1 + 2] for y in rows)
-        return max(part) - min(part) if part else 0
-
-
-def _shown(page: Any, box: Box) -> Box:
-    """A box in points from the top left of the page as it is shown, cropped and turned."""
-    width, height = page.get_size()
-    corners = []
-    for x, y in (box[:2], box[2:]):
-        across, down = ctypes.c_int(), ctypes.c_int()
-        raw.FPDF_PageToDevice(page.raw, 0, 0, int(width * _FINE), int(height * _FINE), 0, x, y, across, down)
-        corners.append((across.value / _FINE, down.value / _FINE))
-    (x0, x1), (y0, y1) = (sorted(edges) for edges in zip(*corners, strict=True))
-    return x0, y0, x1, y1
-
-
-def _page(document: pdfium.PdfDocument, index: int) -> Any:
-    try:
-        return document[index if index >= 0 else len(document)]  # a page before the first is none
-    except (pdfium.PdfiumError, IndexError):
-        raise LoadError(f"this file: page {index + 1} cannot be opened; it has {len(document)}") from None
-
-
-def character_boxes(data: bytes, index: int, characters: Sequence[int]) -> list[Box]:
-    """The boxes of the given characters of one page, those of one printed line together, as the page is shown."""
-    made: list[Box] = []
-    with (
-        opened(data, "this file") as document,
-        closing(_page(document, index)) as page,
-        closing(page.get_textpage()) as text,
-    ):
-        edges = [ctypes.c_double() for _ in range(4)]
-        for character in characters:
-            raw.FPDFText_GetCharBox(text.raw, character, edges[0], edges[2], edges[1], edges[3])
-            x0, y0, x1, y1 = _shown(page, (edges[0].value, edges[1].value, edges[2].value, edges[3].value))
-            last = made[-1] if made else None
-            if last and y0 < last[3] and last[1] < y1 and x0 > last[0] - 1:
-                made[-1] = (last[0], min(last[1], y0), max(last[2], x1), max(last[3], y1))
-            elif x1 > x0:
-                made.append((x0, y0, x1, y1))
-    return made
-
-
-def image(data: bytes, index: int, scale: float) -> bytes:
-    """One page as a PNG of `scale` pixels a point."""
-    with (
-        opened(data, "this file") as document,
-        closing(_page(document, index)) as page,
-        closing(page.render(scale=scale, rev_byteorder=True)) as bitmap,
-    ):
-        channels, stride = bitmap.n_channels, bitmap.stride
-        pixels = bytes(bitmap.buffer)
-        rows = b"".join(b"\0" + pixels[y * stride : y * stride + bitmap.width * channels] for y in range(bitmap.height))
-        kind = {1: 0, 3: 2, 4: 6}[channels]
-        head = struct.pack(">IIBBBBB", bitmap.width, bitmap.height, 8, kind, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
-    )

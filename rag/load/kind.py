@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from pathlib import Path
 
 # What a walk through a folder takes. Any other text file is read when it is named itself; .jsonl only then.
 SUFFIXES = frozenset(
@@ -58,6 +59,8 @@ _ZIPPED = (  # the folder of an office file's main part
     ("xl/", "XLSX"),
     ("ppt/", "PPTX"),
 )
+ENCRYPTED = "an encrypted office file"  # an old container around a new file
+_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
@@ -78,6 +81,13 @@ def is_candidate(name: str) -> bool:
     return known and not name.rsplit("/", 1)[-1].startswith(".")
 
 
+def has_rows(path: Path) -> bool:
+    """Whether a file is JSONL, by its name and its first bytes."""
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+    return bool(head) and kind_of(head, path.name) == "JSONL"
+
+
 def kind_of(data: bytes, name: str) -> str:
     """ "text", "Markdown", "PDF", …: a kind that `rag.load.dispatch` reads, or one that we only recognise."""
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -85,7 +95,7 @@ def kind_of(data: bytes, name: str) -> str:
     binary = b"\0" in data[:4096]
     for offset, mark, kind in _MAGIC:  # a mark of plain letters needs a NUL beside it: text may begin with "MZ" too
         if data.startswith(mark, offset) and (binary or not mark.isalnum()):
-            return kind
+            return ENCRYPTED if kind.startswith("an old Office") and _PACKAGE in data else kind
     suffix = suffix_of(name)
     if b"%PDF-" in data[:1024] and binary:  # some writers put a line or a mail header before it
         return "PDF"

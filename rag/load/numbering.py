@@ -60,14 +60,18 @@ class Numbering:
 
     def _figure(self, abstract: str, depth: int) -> str:
         style = attribute(child(self._levels[abstract].get(depth), "numFmt"), "val") or "decimal"
-        count = self._counts[abstract].get(depth, 1)
-        if style.endswith("Letter") and count > 0:
-            words = chr(ord("a") + (count - 1) % 26) * ((count - 1) // 26 + 1)
-        elif style.endswith("Roman") and 0 < count < 4000:
-            words, rest = "", count
-            for value, letters in _ROMAN:
-                words += letters * (rest // value)
-                rest %= value
-        else:
-            return str(count)
-        return words.upper() if style.startswith("upper") else words
+        return figure(self._counts[abstract].get(depth, 1), style)
+
+
+def figure(count: int, style: str) -> str:
+    """A number as a list prints it: `lowerLetter`, `upperRoman` …; any other style is decimal."""
+    if style.endswith("Letter") and count > 0:
+        words = chr(ord("a") + (count - 1) % 26) * ((count - 1) // 26 + 1)
+    elif style.endswith("Roman") and 0 < count < 4000:
+        words, rest = "", count
+        for value, letters in _ROMAN:
+            words += letters * (rest // value)
+            rest %= value
+    else:
+        return str(count)
+    return words.upper() if style.startswith("upper") else words

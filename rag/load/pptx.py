@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from rag.load.build import Builder, File, Loaded, document
+from rag.load.numbering import figure
 from rag.load.ooxml import main_part, properties, relations
 from rag.load.zipped import Members, attribute, child, local
 
@@ -44,7 +45,7 @@ def read(file: File) -> Loaded:
         title = ""  # what the program writes there itself
     made = document(
         file,
-        "pptx/1",
+        "pptx/2",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=tuple(builder.pages),
@@ -54,6 +55,9 @@ def read(file: File) -> Loaded:
     )
     problems = (f"hidden slides left out: {', '.join(hidden)}",) if hidden else ()
     return Loaded((made,), problems, +writer.left_out)
+
+
+_KINDS = {"alpha": "Letter", "roman": "Roman"}  # anything else is decimal
 
 
 class _Writer:
@@ -87,16 +91,25 @@ class _Writer:
                 self._table(table)
             return
         role, group = _role(shape), object()
+        counts: dict[int, int] = {}
         for paragraph in (element for element in shape.iter() if local(element) == "p"):
             words = _words(paragraph)
             if not words:
                 continue
             look = child(paragraph, "pPr")
-            bullet = child(look, "buChar") is not None or child(look, "buAutoNum") is not None
-            plain = child(look, "buNone") is not None
-            if bullet or (role in ("", "obj") and not plain):
-                indent = ("  " * int(attribute(look, "lvl") or 0))[:_INDENT]
-                self.builder.write("item", words, marker=f"{indent}- ", group=group)
+            depth = int(attribute(look, "lvl") or 0)
+            counts = {level: count for level, count in counts.items() if level <= depth}
+            if (number := child(look, "buAutoNum")) is not None:
+                first = int(attribute(number, "startAt") or 1)
+                counts[depth] = counts[depth] + 1 if depth in counts else first
+                marker = _numbered(counts[depth], attribute(number, "type") or "")
+            else:
+                counts.pop(depth, None)
+                listed = child(look, "buChar") is not None or role in ("", "obj")
+                marker = "-" if listed and child(look, "buNone") is None else ""
+            if marker:
+                indent = ("  " * depth)[:_INDENT]
+                self.builder.write("item", words, marker=f"{indent}{marker} ", group=group)
             else:
                 self.builder.write("paragraph", words)
 
@@ -116,6 +129,15 @@ class _Writer:
                 body = (body[0] if body[1] else block.start, block.end)
         if header and body[1]:
             self.builder.section(header, *body)
+
+
+def _numbered(count: int, style: str) -> str:
+    """`arabicPeriod` → "1.", `alphaLcParenR` → "a)", `romanUcParenBoth` → "(I)"."""
+    kind, case = style[:5], "upper" if "Uc" in style else "lower"
+    words = figure(count, f"{case}{_KINDS.get(kind, '')}")
+    if style.endswith("ParenBoth"):
+        return f"({words})"
+    return f"{words})" if style.endswith("ParenR") else f"{words}."
 
 
 def _shapes(slide: Element) -> Iterator[Element]:

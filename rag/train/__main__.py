@@ -1,10 +1,14 @@
-"""`python -m rag.train --data DIR`: from data to the model that ships; after a kill the same command goes on."""
+"""`python -m rag.train --data DIR`: from data to the model that ships; after a kill the same command goes on.
+
+`rag train --from-shipped --data QUESTIONS.jsonl --index DIR` tunes the shipped one on questions of one's own.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +34,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
+    if any(flag.startswith("--from") for flag in (sys.argv[1:] if argv is None else argv)):
+        from rag.train import tune
+
+        return tune.main(argv)
     options = arguments(argv)
     torch.set_num_threads(options.threads)
     start = options.start or packaged()

@@ -22,17 +22,17 @@ Range = tuple[int, int]
 
 # Share of the drawn examples, and the most rows that are read. A set that is not named here is not trained on.
 MIXTURE: dict[str, tuple[float, int | None]] = {
-    "squad1_train_part": (0.28, None),
-    "squadshifts_new_wiki_part": (0.13, None),
+    "squad1_train_part": (0.31, None),
+    "squadshifts_new_wiki_part": (0.15, None),
     "reqa_squad_train10k": (0.13, None),
-    "squadshifts_amazon_reviews": (0.09, None),
-    "squadshifts_reddit": (0.09, None),
-    "squad2cr_unanswerable_matched": (0.08, None),
-    "qamr_devtest": (0.08, None),
-    "fairytaleqa_extractive": (0.05, None),
+    "squadshifts_amazon_reviews": (0.06, None),
+    "squadshifts_reddit": (0.06, None),
+    "squad2cr_unanswerable_matched": (0.10, None),
+    "qamr_devtest": (0.06, None),
+    "fairytaleqa_extractive": (0.04, None),
     "policyqa_devtest": (0.03, 3000),
-    "selqa_dev": (0.025, None),
-    "squad2_train_extra": (0.015, None),
+    "selqa_dev": (0.04, None),
+    "squad2_train_extra": (0.02, None),
 }
 _SENTENCE = re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n+")
 

@@ -103,9 +103,9 @@ def negative(row: Row, near: negatives.NearMisses, limit: int, rng: random.Rando
 class Source:
     """Examples of a corpus, drawn by weight; each set is gone through in a new order every epoch."""
 
-    def __init__(self, corpus: Corpus, seed: int, size: int = 1024, share: float = 0.28) -> None:
+    def __init__(self, corpus: Corpus, seed: int, size: int = 1024, share: float = 0.28, short: float = 0.5) -> None:
         self.rows = {name: rows for name, rows in corpus.train.items() if rows}
-        self.seed, self.share = seed, share
+        self.seed, self.share, self.short = seed, share, short
         total = sum(corpus.weights[name] for name in self.rows)
         self.quota = {name: max(1, round(size * corpus.weights[name] / total)) for name in self.rows}
         self.near = {name: negatives.NearMisses(rows) for name, rows in self.rows.items()}
@@ -126,7 +126,7 @@ class Source:
         for name, quota in self.quota.items():
             for draw in range(k * quota, (k + 1) * quota):
                 row = self.row(name, draw)
-                tokens = 110 if progress < 0.5 else rng.choice((140, 160, 190, 235))
+                tokens = 110 if progress < self.short else rng.choice((140, 160, 190, 235))
                 limit = int(tokens * CHARACTERS)
                 example = None
                 if row.answerable and rng.random() < self.share:

@@ -23,8 +23,7 @@ from rag.train import data, examples, selftrain
 from rag.train.examples import Batch
 from rag.train.model import Output, Reader
 
-ROUNDS = (0.35, 0.65)  # progress at which rows without a short answer are given one
-SURE = 0.5  # probability from which such an answer is used
+SURE = 0.5  # probability from which self-training uses a short answer
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class Recipe:
     evidence_weight: float = 0.5
     relevance_weight: float = 0.5
     bf16: bool = True
+    rounds: tuple[float, ...] = (0.35, 0.65)  # progress at which rows without a short answer are given one
+    short: float = 0.5  # progress until which passages are short
 
     def digest(self) -> str:
         text = json.dumps([dataclasses.asdict(self), data.MIXTURE], sort_keys=True)
@@ -133,7 +134,7 @@ class Run:
         self.model, self.recipe, self.budget, self.tokenizer = model, recipe, budget, tokenizer
         self.work, self.every = work, every
         self.at = Position()
-        self.source = examples.Source(corpus, recipe.seed, recipe.chunk, recipe.negatives)
+        self.source = examples.Source(corpus, recipe.seed, recipe.chunk, recipe.negatives, recipe.short)
         self.optimiser = torch.optim.AdamW(groups(model, recipe), betas=(0.9, 0.98), fused=True)
         self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
         self.stop = False
@@ -220,7 +221,7 @@ class Run:
         while self.budget.progress(self.at) < 1:
             if self.at.batch == 0:
                 self.at.progress = self.budget.progress(self.at)
-                while self.at.labelled < sum(self.at.progress >= share for share in ROUNDS):
+                while self.at.labelled < sum(self.at.progress >= share for share in self.recipe.rounds):
                     self.label()
             made = self.source.chunk(self.at.chunk, self.at.progress)
             seed = f"{self.recipe.seed}/{self.at.chunk}"

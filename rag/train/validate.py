@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import random
-import re
-import string
-from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from rag.evaluate import metrics
 from rag.train import negatives
 from rag.train.data import Corpus, Row
 
 Predict = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = frozenset(string.punctuation)
-
-
-def normal(text: str) -> str:
-    """The official SQuAD normalisation."""
-    text = "".join(c for c in text.lower() if c not in _PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", text).split())
-
-
-def f1(text: str, gold: str) -> float:
-    ours, theirs = normal(text).split(), normal(gold).split()
-    if not ours or not theirs:
-        return float(ours == theirs)
-    same = (Counter(ours) & Counter(theirs)).total()
-    return 2 * same / (len(ours) + len(theirs))
 
 
 def auc(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -95,8 +77,8 @@ def validate(predict: Predict, tokenizer: Tokenizer, rows: list[Row], longest: i
             if row.answers:
                 text = row.context[e.offsets[inside[a]][0] : e.offsets[inside[b]][1]]
                 golds = [row.context[x:y] for x, y in row.answers]
-                em.append(max(normal(text) == normal(gold) for gold in golds))
-                overlap.append(max(f1(text, gold) for gold in golds))
+                em.append(metrics.exact_match(text, golds))
+                overlap.append(metrics.token_f1(text, golds))
     labels = np.array([row.answerable for row in rows])
     return {
         "rows": len(rows),

@@ -1,11 +1,11 @@
-"""The chat page: Gradio carries questions and answers as JSON; `static/` turns them into nodes. Door: gradio."""
+"""The chat page: Gradio's Blocks hold it, `static/` builds the nodes from JSON. Door: gradio."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,32 +15,27 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 import gradio as gr
 from fastapi import FastAPI
 
-from rag.errors import NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
-from rag.types import Answer, Filters, Nearest, Turn
+from rag.types import Filters
 from rag.web.identity import require
+from rag.web.pages import embedding
 from rag.web.words import WORDS
 
 if TYPE_CHECKING:
     from rag.answer import Answerer
 
 STATIC = Path(__file__).with_name("static")
-AT_ONCE = 4  # questions that are answered at the same time; the others queue
-WAITING = 64  # questions in the queue before new ones are turned away
-REMEMBERED = 12  # turns of a conversation that a follow-up can refer to
+WAITING = 64  # pages that may wait for their welcome
 EXAMPLES = 3
 LONGEST = 90  # characters of an example
 TRIED = 12  # documents that are looked at for examples
 
-# The templates hold nothing of ours or of the documents: our modules build the nodes from `props` as data. The quoted
-# names are the events that the page can raise.
-CONVERSATION = """
-const names = ["ask", "stop", "fresh"];
-import(new URL("ui/chat.js", document.baseURI)).then((chat) => chat.mount(element, props, watch, trigger));
-"""
+# The templates hold nothing of ours or of the documents: our modules build the nodes from `props` as data. Questions go
+# to `conversations.py`, not through events of Gradio: all events of a page share one stream there, which the server may
+# close in the moment in which a further event relies on it, and then that one's answer is lost.
+CONVERSATION = 'import(new URL("ui/chat.js", document.baseURI)).then((chat) => chat.mount(element, props, watch));'
 SOURCE = 'import(new URL("ui/source.js", document.baseURI)).then((source) => source.mount(element, props));'
-FAILED = '() => { document.dispatchEvent(new Event("pullquote:failed")); }'
 HEAD = '<link rel="stylesheet" href="ui/chat.css"><meta name="color-scheme" content="light dark">'
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
@@ -68,7 +63,7 @@ def mount(app: FastAPI, answerer: Answerer, settings: Settings) -> None:
             pwa=False,
             favicon_path=str(STATIC / "icon.svg"),
             theme=gr.themes.Base(font=SANS, font_mono=MONO),
-            head=HEAD,
+            head=HEAD + embedding(settings.portal_origins),
         )
 
     async def build_in_a_loop() -> None:
@@ -92,30 +87,13 @@ def page(answerer: Answerer, settings: Settings) -> gr.Blocks:
 
     def welcome(request: gr.Request) -> Iterator[dict[str, Any]]:
         groups = require(request, "ask").groups
-        held = sum(1 for _ in Readable(answerer.index, groups).documents())
-        shown = {"kind": "welcome", "documents": held}
+        held = Counter(info.collection for info in Readable(answerer.index, groups).documents())
+        shown = {"documents": held.total(), "collections": sorted(held)}
         if not settings.examples:
             yield {**shown, "examples": []}  # finding some takes a moment
         yield {**shown, "examples": suggested(answerer.index.version, groups)}
 
-    def ask(
-        history: list[dict[str, str]], event: gr.EventData, request: gr.Request
-    ) -> tuple[dict[str, Any], list[dict[str, str]]]:
-        question, turn = str(event._data.get("question", "")), event._data.get("turn")
-        try:
-            filters = Filters(groups=require(request, "ask").groups)
-            answer = answerer.ask(question, [Turn(**said) for said in history], filters)  # type: ignore[arg-type]
-        except RagError as error:
-            return {"kind": "error", "turn": turn, "message": str(error)}, history
-        except Exception:
-            logging.getLogger(__name__).exception("a question could not be answered")
-            return {"kind": "error", "turn": turn, "message": WORDS["broken"]}, history
-        shown = {"kind": "answer", "turn": turn, "answer": answer.to_dict()}
-        shown["answer"]["nearest"] = [_nearest(answerer, near) for near in answer.nearest]
-        return shown, [*history, *_said(answer)][-REMEMBERED:]
-
     with gr.Blocks(title=settings.title, analytics_enabled=False, fill_width=True, fill_height=True) as blocks:
-        history = gr.State([], time_to_live=24 * 3600)
         plain: dict[str, Any] = {
             "html_template": "",
             "apply_default_css": False,
@@ -127,38 +105,7 @@ def page(answerer: Answerer, settings: Settings) -> gr.Blocks:
 
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         blocks.load(welcome, outputs=conversation, **quiet)
-        asked = conversation.ask(
-            ask, history, [conversation, history], concurrency_limit=AT_ONCE, trigger_mode="multiple", **quiet
-        )
-        asked.failure(None, js=FAILED)
-        conversation.stop(None, cancels=[asked])
-        conversation.fresh(list, outputs=history, **quiet)
     return blocks.queue(max_size=WAITING, api_open=False)
-
-
-def _said(answer: Answer) -> list[dict[str, str]]:
-    """The turn as history for a follow-up: the question, and the short answers that were given."""
-    said = [{"role": "user", "content": answer.question}]
-    if answer.answers:
-        said.append({"role": "assistant", "content": "; ".join(item.text for item in answer.answers)})
-    return said
-
-
-def _nearest(answerer: Answerer, near: Nearest) -> dict[str, Any]:
-    """A near passage with the words that tell a reader where it stands."""
-    shown = {"document_id": near.document_id, "start": near.start, "end": near.end, "quote": near.text}
-    try:
-        document = answerer.index.document(near.document_id)
-    except NotFound:  # removed since the question was asked
-        return {**shown, "title": near.document_id, "section": (), "pages": None, "date": None, "revision": None}
-    return {
-        **shown,
-        "title": document.title,
-        "section": document.section_at(near.start),
-        "pages": document.pages_of(near.start, near.end),
-        "date": document.date,
-        "revision": document.revision,
-    }
 
 
 def _examples(answerer: Answerer, groups: tuple[str, ...] | None = None) -> list[str]:

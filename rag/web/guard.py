@@ -14,7 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rag.errors import BadInput
 from rag.web.problem import problem
 
-BODY_LIMIT = 1_000_000  # bytes of one request
+BODY_LIMIT = 1_000_000  # bytes of one request, but for an upload
+UPLOAD = ("POST", "/v1/documents")  # its own size is checked while it is received
+# What a portal's page loads from here, whoever looks at it: the web component, without a word of any document in it.
+EMBEDDED = ("/ui/widget.js", "/ui/parts.js")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # What the page needs of Gradio; its upload, file, proxy, call and component routes stay shut.
 GRADIO_API = ("app_id", "queue/join", "queue/data", "heartbeat/", "cancel", "reset", "startup-events")
@@ -27,6 +30,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+ANYWHERE = {"cross-origin-resource-policy": "cross-origin", "access-control-allow-origin": "*"}
 # Gradio evaluates component templates and puts styles into the page; scripts run from our files or with the nonce.
 POLICY = (
     "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -54,7 +58,8 @@ class Guard:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":  # nothing here speaks WebSocket
             return await send({"type": "websocket.close", "code": 1008})
-        answer = _Answer(send, self.headers, self.policy)
+        headers = {**self.headers, **ANYWHERE} if scope["path"] in EMBEDDED else self.headers
+        answer = _Answer(send, headers, self.policy)
         refused = refusal(scope["method"], scope["path"], Headers(scope=scope), self.hosts, self.portals)
         if refused:
             return await problem(refused[0], "refused", refused[1])(scope, receive, answer.send)
@@ -106,7 +111,8 @@ def refusal(
     length = headers.get("content-length", "" if "transfer-encoding" in headers else "0")  # neither: there is no body
     if not length.isdecimal():
         return 411, "The request must state its length."
-    return (413, f"The request is larger than {BODY_LIMIT} bytes.") if int(length) > BODY_LIMIT else None
+    large = int(length) > BODY_LIMIT and (method, path) != UPLOAD
+    return (413, f"The request is larger than {BODY_LIMIT} bytes.") if large else None
 
 
 class _Answer:
@@ -122,7 +128,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers.update({**self._headers, "content-security-policy": self._policy.format(nonce=self._nonce)})
+            stricter = headers.get("content-security-policy")  # of an original, which is sandboxed
+            policy = stricter or self._policy.format(nonce=self._nonce)
+            headers.update({**self._headers, "content-security-policy": policy})
             if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
                 self._start = message
                 return

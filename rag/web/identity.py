@@ -7,21 +7,26 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import jwt
 from anyio import to_thread
+from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag.errors import BadInput
 from rag.keys import PREFIX, SCOPES, Keys, file_of
 from rag.settings import Settings
+from rag.web.guard import EMBEDDED
 from rag.web.problem import Refused, of
 
-OPEN = ("/healthz", "/readyz")  # what anyone may fetch
+OPEN = ("/healthz", "/readyz", *EMBEDDED)  # what anyone may fetch
 SIGNED = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+KEY = "key:"  # begins the user of an API key
+PERSON = ("ask", "upload")  # scopes of everyone who signs in
+OWN = "user:"  # begins the groups of one user; no token can claim them
 REFRESH = 300  # seconds after which a JWKS address is read again; an unknown key asks for it after COOL_DOWN
 COOL_DOWN = 30
 
@@ -31,8 +36,13 @@ class Identity:
     """An asker. `groups` None: access is not checked. Without a scope of `keys.SCOPES` nothing can be done."""
 
     user: str
-    groups: tuple[str, ...] | None
+    groups: tuple[str, ...] | None  # with `own`, the group that nobody else is in
     scopes: frozenset[str] = frozenset({"ask"})
+
+    @property
+    def own(self) -> str:
+        """The group of this user alone: what they upload carries it."""
+        return f"{OWN}{self.user}"
 
 
 LOCAL = Identity("local", None, frozenset(SCOPES))
@@ -52,6 +62,28 @@ def require(request: Any, scope: str) -> Identity:
     if scope not in found.scopes:
         raise Refused(403, "forbidden", f"this needs the scope {scope!r}")
     return found
+
+
+def asker(request: Request) -> Identity:
+    """Someone with the scope `ask`."""
+    return require(request, "ask")
+
+
+def admin(request: Request) -> Identity:
+    """Someone with the scope `admin`."""
+    return require(request, "admin")
+
+
+Asker = Annotated[Identity, Depends(asker)]
+
+
+def uploader(request: Request) -> Identity:
+    """Someone with the scope `upload`."""
+    return require(request, "upload")
+
+
+Uploader = Annotated[Identity, Depends(uploader)]
+Admin = Annotated[Identity, Depends(admin)]
 
 
 class SignOn:
@@ -90,7 +122,7 @@ class Login:
         if self._keys and bearer.startswith(PREFIX):
             key = self._keys.check(bearer)
             if key:
-                return Identity(f"key:{key.name}", key.groups, frozenset(key.scopes))
+                return _member(f"{KEY}{key.name}", key.groups, key.scopes)
             raise _unknown("the API key is not known, has expired or was revoked")
         if self._signers:
             return self._signed(_bearer(headers, self.settings.identity_header))
@@ -114,11 +146,11 @@ class Login:
             raise _unknown(f"the signed identity is not valid ({type(error).__name__})") from None
         user, groups = claims[chosen.identity_user], claims.get(chosen.identity_groups, ())
         groups = (groups,) if isinstance(groups, str) else groups
-        if not isinstance(user, str) or not user or not isinstance(groups, list | tuple):
+        if not isinstance(user, str) or not user or user.startswith(KEY) or not isinstance(groups, list | tuple):
             raise _unknown("the signed identity has no usable user or groups")
-        member = tuple(group for group in groups if isinstance(group, str))
+        member = tuple(group for group in groups if isinstance(group, str) and not group.startswith(OWN))
         admin = not set(member).isdisjoint(chosen.admin_groups)
-        return Identity(user, member, frozenset(SCOPES if admin else ("ask",)))
+        return _member(user, member, SCOPES if admin else PERSON)
 
 
 class _Signers:
@@ -180,6 +212,11 @@ def _of_set(keys: jwt.PyJWKSet, kid: str | None) -> Any:
     if len(found) != 1:
         raise jwt.PyJWKSetError("no such key")
     return found[0]
+
+
+def _member(user: str, groups: tuple[str, ...] | None, scopes: Collection[str]) -> Identity:
+    own = None if groups is None else (*groups, f"{OWN}{user}")
+    return Identity(user, own, frozenset(scopes))
 
 
 def _bearer(headers: Headers, name: str) -> str:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rag.web.identity import Identity
 from rag.web.problem import Refused, of
 
-COUNTED = ("/v1/", "/source", "/gradio_api/queue/join")  # paths that cost something
+COUNTED = ("/v1/", "/source", "/chat/ask", "/gradio_api/queue/join")  # paths that cost something
 REMEMBERED = 10_000  # identities
 
 
@@ -55,9 +55,12 @@ class Gate:
         self._room = at_once + waiting
         self._turn = asyncio.Semaphore(at_once)
         self.inside = 0
+        self.closed = False  # True: the server ends, and whoever comes now is turned away
 
     async def enter(self) -> None:
         """Wait for a turn. Raises Refused."""
+        if self.closed:
+            raise Refused(503, "stopping", "the server is stopping; ask again in a moment", {"retry-after": "5"})
         if self.inside >= self._room:
             raise Refused(503, "overloaded", "too many questions are waiting; ask again soon", {"retry-after": "2"})
         self.inside += 1

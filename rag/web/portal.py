@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import ipaddress
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import uvicorn
+from anyio import to_thread
 from fastapi import FastAPI, Query, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from rag.errors import BadInput, NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
-from rag.web import chat
+from rag.web import chat, pages, paper
 from rag.web.api import create_api
+from rag.web.conversations import conversations
+from rag.web.desk import Desk
 from rag.web.guard import Guard, PortalCors
 from rag.web.identity import Login, SignOn, require
 from rag.web.limits import Rate
@@ -30,6 +35,7 @@ from rag.web.watch import Metrics, Watch, Watched
 if TYPE_CHECKING:
     from rag.answer import Answerer
 
+PATIENCE = 30.0  # seconds that answers in work have when the server is told to end
 Position = Annotated[int, Query(ge=0)]
 
 
@@ -38,14 +44,15 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
     app = FastAPI(title=settings.title, docs_url=None, redoc_url=None, openapi_url=None)
     metrics = Metrics(answerer)
     watched = cast("Answerer", Watched(answerer, metrics))
-    api = create_api(watched, settings)
+    desk = Desk(watched, settings)
+    api = create_api(watched, desk, settings)
     # The last one added is the first that a request meets.
     app.add_middleware(Rate, per_minute=settings.requests_per_minute)
     app.add_middleware(SignOn, login=Login(settings))
     app.add_middleware(CORSMiddleware, allow_origins=[])  # none is allowed; without it Gradio reflects every origin
     app.add_middleware(PortalCors, origins=settings.portal_origins)
     app.add_middleware(Guard, hosts=settings.allowed_hosts, portals=settings.portal_origins, hsts=settings.hsts)
-    app.add_middleware(Watch, metrics=metrics, log=settings.request_log)
+    app.add_middleware(Watch, metrics=metrics, settings=settings)
 
     @app.exception_handler(RagError)
     def explain(request: Request, error: RagError) -> JSONResponse:
@@ -58,6 +65,8 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
 
     @app.get("/readyz")
     def ready() -> JSONResponse:
+        if api.state.gate.closed:
+            return problem(503, "stopping", "the server is stopping", {"retry-after": "5"})
         try:
             answerer.index.version  # noqa: B018 (reads the store)
         except RagError:
@@ -87,8 +96,15 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
         found: dict[str, Any] = window(readable.document(document), start, end, first, last)
         return JSONResponse(found, headers={"cache-control": "no-store"})
 
+    @app.get("/library")
+    def library() -> HTMLResponse:
+        return HTMLResponse(pages.library(settings.title))
+
+    app.include_router(conversations(desk, api.state.gate))
+    paper.mount(app, answerer)
     app.mount("/ui", StaticFiles(directory=chat.STATIC))
     app.mount("/v1", api)
+    app.state.uploads, app.state.gate = api.state.uploads, api.state.gate
     chat.mount(app, watched, settings)  # takes every path that is left, so it comes last
     return app
 
@@ -105,18 +121,32 @@ def serve(answerer: Answerer, settings: Settings, *, network: bool = False) -> N
 
 
 class Server(uvicorn.Server):
-    """uvicorn around the web app: quiet, trusting no forwarded header, and ending although pages are open."""
+    """uvicorn around the web app: quiet, trusting no forwarded header, and ending although pages are open.
 
-    def __init__(self, app: FastAPI) -> None:
+    When it is told to end, the answers in work are finished for up to `patience` seconds while new questions get
+    503; a second signal ends it at once.
+    """
+
+    def __init__(self, app: FastAPI, patience: float = PATIENCE) -> None:
         super().__init__(
             uvicorn.Config(
                 app, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=2
             )
         )
-        self._release = app.state.release
+        self._state = app.state
+        self._patience = patience
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._state.uploads.start()
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._release()
+        self._state.gate.closed = True
+        until = time.monotonic() + self._patience
+        while self._state.gate.inside and time.monotonic() < until and not self.force_exit:
+            await asyncio.sleep(0.05)
+        self._state.release()
+        await to_thread.run_sync(self._state.uploads.stop)
         await super().shutdown(sockets)
 
 

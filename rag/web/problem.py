@@ -4,10 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from rag.errors import BadInput, Busy, LoadError, NotFound, RagError
+
+
+class ProblemJson(BaseModel):
+    """RFC 9457 problem details; `code` is stable."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": said,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemJson"}}},
+    }
+    for status, said in (
+        (400, "What was given cannot be used."), (401, "Not signed in."), (403, "Signed in, but not allowed."),
+        (404, "Not there, or not for this asker."), (411, "No Content-Length."), (413, "Too large."),
+        (422, "Not of the described shape."), (429, "Too many requests; see Retry-After."),
+        (503, "Too much is going on; see Retry-After."),
+    )
+}  # fmt: skip
 
 
 class Refused(Exception):
@@ -30,3 +59,30 @@ def of(error: RagError | Refused) -> JSONResponse:
         return problem(error.status, error.code, error.detail, error.headers)
     status = 404 if isinstance(error, NotFound) else 400 if isinstance(error, BadInput | LoadError) else 503
     return problem(status, error.code, str(error), {"retry-after": "5"} if isinstance(error, Busy) else None)
+
+
+def explain(api: FastAPI) -> None:
+    """Every failure of `api` leaves it as a problem, and its OpenAPI says so."""
+
+    @api.exception_handler(RagError)
+    @api.exception_handler(Refused)
+    def expected(request: Request, error: Any) -> JSONResponse:
+        return of(error)
+
+    @api.exception_handler(RequestValidationError)
+    def misshapen(request: Request, error: RequestValidationError) -> JSONResponse:
+        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        return problem(422, "bad_input", told)
+
+    @api.exception_handler(HTTPException)
+    def plain(request: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, "http", str(error.detail), error.headers)
+
+    describe = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        found = describe()
+        found["components"]["schemas"]["ProblemJson"] = ProblemJson.model_json_schema()
+        return found
+
+    api.openapi = openapi  # type: ignore[method-assign]

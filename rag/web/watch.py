@@ -1,4 +1,4 @@
-"""What is seen from outside: Prometheus metrics, and a log of requests without questions. Door: prometheus_client."""
+"""What is seen from outside: Prometheus metrics, a log of requests, an audit log. Door: prometheus_client."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.errors import BadInput
+from rag.settings import Settings
 from rag.types import Answer
 from rag.web.identity import Identity
 
@@ -26,10 +28,12 @@ AREAS = (
     "/v1/ask",
     "/v1/search",
     "/v1/documents",
+    "/v1/uploads",
     "/v1/sources",
     "/v1/verify",
     "/v1/",
     "/source",
+    "/chat/",
     "/gradio_api/",
     "/ui/",
 )
@@ -85,18 +89,39 @@ class Watched:
         return getattr(self._answerer, name)
 
 
-class Watch:
-    """ASGI middleware: a request id, the figures, and one JSON line a request in the log file ("": none)."""
+class Lines:
+    """A file of JSON lines ("": none). It is opened anew for each, so that it can be rotated."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log: str) -> None:
-        self.app = app
-        self.metrics = metrics
+    def __init__(self, setting: str, file: str) -> None:
         self._guard = threading.Lock()
-        self._log = Path(log) if log else None
+        self._file = Path(file) if file else None
         try:
             self._append("")
         except OSError as error:
-            raise BadInput(f"request_log {log}: cannot be written ({error.strerror}); choose another file") from None
+            raise BadInput(f"{setting} {file}: cannot be written ({error.strerror}); choose another file") from None
+
+    def write(self, request_id: str, state: dict[str, Any], **what: Any) -> None:
+        """One line: the time, the request, who sent it, and `what`."""
+        who = state.get("identity")
+        user = who.user if isinstance(who, Identity) else None
+        time_ = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        self._append(json.dumps({"time": time_, "id": request_id, "user": user, **what}, ensure_ascii=False) + "\n")
+
+    def _append(self, line: str) -> None:
+        if self._file:
+            with self._guard, self._file.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(line)
+
+
+class Watch:
+    """ASGI middleware: a request id, the figures, a line a request in the log, and what `audit` is told."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, settings: Settings) -> None:
+        self.app = app
+        self.metrics = metrics
+        self._log = Lines("request_log", settings.request_log)
+        self._audit = Lines("audit_log", settings.audit_log)
+        self._questions = settings.audit_questions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -106,6 +131,10 @@ class Watch:
         state = scope.setdefault("state", {})
         began, status = time.perf_counter(), 500
 
+        def audited(action: str, question: str | None, what: dict[str, Any]) -> None:
+            asked = {"question": question} if self._questions and question is not None else {}
+            self._audit.write(request_id, state, action=action, **asked, **what)
+
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
@@ -113,6 +142,7 @@ class Watch:
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
+        state["audit"] = audited
         try:
             await self.app(scope, receive, answer)
         finally:
@@ -121,20 +151,11 @@ class Watch:
             method = scope["method"] if scope["method"] in ("GET", "POST", "DELETE", "HEAD", "OPTIONS") else "other"
             self.metrics.requests.labels(area, method, str(status)).inc()
             self.metrics.seconds.labels(area).observe(seconds)
-            who = state.get("identity")
-            line = {
-                "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-                "id": request_id,
-                "user": who.user if isinstance(who, Identity) else None,
-                "method": method,
-                "path": scope["path"],
-                **({"query": scope["query_string"].decode("latin-1")} if method == "DELETE" else {}),
-                "status": status,
-                "ms": round(seconds * 1000, 1),
-            }
-            self._append(json.dumps(line, ensure_ascii=False) + "\n")
+            self._log.write(
+                request_id, state, method=method, path=scope["path"], status=status, ms=round(seconds * 1000, 1)
+            )
 
-    def _append(self, line: str) -> None:
-        if self._log:
-            with self._guard, self._log.open("a", encoding="utf-8") as log:  # opened anew: it may have been rotated
-                log.write(line)
+
+def audit(request: Request, action: str, question: str | None = None, **what: Any) -> None:
+    """Write down who did what. A question is written only where `audit_questions` says so."""
+    request.scope["state"]["audit"](action, question, what)

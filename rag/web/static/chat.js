@@ -1,20 +1,26 @@
-// The conversation: it raises `ask`, `stop` and `fresh`, and draws what comes back as data in `props.value`.
-import { answerMark, day, el, fill, icon, oneLine, pieces, plural, whereabouts } from "./parts.js";
+// The conversation: questions go to the server and come back as lines of JSON. What is kept is the server's: the page
+// holds the id of its conversation, in its address too, so that a reload or a link brings it back.
+import { drawn, evidence, prepare } from "./answer.js";
+import * as filters from "./filters.js";
+import * as history from "./history.js";
+import { call, lines, send, told } from "./net.js";
+import { el, icon, plural } from "./parts.js";
 import * as source from "./source.js";
 
-const WIDE = "(min-width: 960px)"; // here the source opens beside the first answer by itself; see chat.css
-const SHORT = 60; // characters; a longer answer is read in its quote, not as a headline
-const PULSE = 3000; // ms
+const POLL = 700; // ms between looks at an answer that another page began
 const SUN = "M12 3v2m0 14v2M3 12h2m14 0h2M5.6 5.6L7 7m10 10l1.4 1.4M5.6 18.4L7 17M17 7l1.4-1.4M12 8a4 4 0 100 8 4 4 0 000-8z";
 const PLUS = "M12 5v14M5 12h14";
-const page = { turns: new Map(), asked: 0, busy: null };
+const LIST = "M4 7h16M4 12h16M4 17h10";
+const BOOKS = "M5 4h4v16H5zM10 4h4v16h-4zM15.5 5l3.5-1 3 15-3.5 1z";
+const DRAFT = "pullquote-draft"; // what was typed and not answered: it outlives a reload and a new login
+const page = { turns: new Map(), asked: 0, busy: null, conversation: null };
 
-/** Build the page in `element` and listen for what the server sends. */
-export function mount(element, props, watch, trigger) {
-  page.words = JSON.parse(JSON.stringify(props.words));
-  page.trigger = trigger;
-  const words = page.words;
+/** Build the page in `element` and show what its address names. */
+export function mount(element, props, watch) {
+  const words = (page.words = JSON.parse(JSON.stringify(props.words)));
+  prepare(words, say, (question) => page.busy || ask(question, true));
   page.welcome = el("section", { class: "welcome" });
+  page.about = el("div", { class: "about" });
   page.list = el("div", { class: "turns" });
   page.status = el("p", { class: "unseen", role: "status" });
   page.box = el("textarea", {
@@ -23,18 +29,24 @@ export function mount(element, props, watch, trigger) {
   });
   page.button = el("button", { type: "submit", class: "send" }, words.ask);
   const composer = el("form", { class: "composer", onsubmit: submitted }, el("div", { class: "field" }, page.box, page.button));
-  const quiet = (label, path, action) => el("button", { type: "button", class: "quiet", "aria-label": label, title: label, onclick: action }, icon(path));
+  const quiet = (label, path, action, more) => el("button", { type: "button", class: "quiet", "aria-label": label, title: label, onclick: action, ...more }, icon(path));
+  const menu = quiet(words.menu, LIST, () => history.toggle(menu), { "aria-expanded": "false" });
+  page.export = taking(words);
   element.append(
     el("a", { class: "skip", href: "#question", onclick: (event) => { event.preventDefault(); page.box.focus(); } }, words.skip),
-    el("header", { class: "top" }, el("h1", {}, el("span", { class: "sign", "aria-hidden": "true" }, "“"), props.title),
-      quiet(words.fresh, PLUS, fresh), quiet(words.theme, SUN, theme)),
-    el("div", { class: "conversation", role: "region", "aria-label": words.conversation }, page.welcome, page.list),
-    page.status, composer);
+    el("header", { class: "top" }, menu, el("h1", {}, el("span", { class: "sign", "aria-hidden": "true" }, "“"), props.title),
+      page.export, el("a", { class: "quiet library", href: "library", "aria-label": words.library, title: words.library }, icon(BOOKS)), quiet(words.fresh, PLUS, () => { fresh(); page.box.focus(); }), quiet(words.theme, SUN, theme)),
+    history.mount(words, say, (id) => page.conversation === id && fresh()),
+    el("div", { class: "conversation", role: "region", "aria-label": words.conversation }, page.welcome, page.about, page.list),
+    page.status, el("div", { class: "foot" }, filters.mount(words), composer));
   const saved = localStorage.getItem("pullquote-theme");
   if (saved) document.body.classList.toggle("dark", saved === "dark");
-  document.addEventListener("pullquote:failed", () => page.busy && problem(page.busy, words.failed));
-  watch("value", () => receive(JSON.parse(JSON.stringify(props.value))));
-  if (props.value) receive(JSON.parse(JSON.stringify(props.value)));
+  watch("value", () => welcome(JSON.parse(JSON.stringify(props.value))));
+  if (props.value) welcome(JSON.parse(JSON.stringify(props.value)));
+  page.box.value = sessionStorage.getItem(DRAFT) ?? "";
+  grow();
+  addEventListener("hashchange", route);
+  route();
   if (matchMedia("(hover: hover)").matches) page.box.focus({ preventScroll: true });
 }
 
@@ -57,37 +69,69 @@ function submitted(event) {
   ask(question);
 }
 
-function ask(question) {
+/** Ask; `alone` asks exactly this, whatever was said before. */
+function ask(question, alone = false) {
   const turn = `${Date.now()}-${++page.asked}`;
-  const result = el("div", { class: "result" }, el("p", { class: "pending" }, el("span", { class: "dots", "aria-hidden": "true" }), page.words.searching));
+  if (page.alone) show([]); // one answer was shown: the question begins a conversation
+  const node = place(turn, question);
+  page.list.append(node);
+  node.scrollIntoView({ block: "start" });
+  busy(turn);
+  say(page.words.searching);
+  sessionStorage.setItem(DRAFT, question);
+  answering(turn, { question, alone, conversation: page.conversation, filters: filters.get() });
+}
+
+/** The node of a turn, waiting for its result. */
+function place(turn, question) {
+  const result = el("div", { class: "result" });
   const node = el("article", { class: "turn", "aria-labelledby": `asked-${turn}` },
     el("h2", { class: "asked", id: `asked-${turn}`, dir: "auto" }, question), result);
   page.turns.set(turn, { node, result, question });
   page.welcome.hidden = true;
-  page.list.append(node);
-  node.scrollIntoView({ block: "start" });
-  busy(turn);
-  page.status.textContent = page.words.searching;
-  page.trigger("ask", { question, turn });
-  watchOver(turn);
+  waiting(turn, page.words.searching);
+  return node;
 }
 
-/** While `turn` waits, look whether the server is still there; Gradio alone would wait for ever. */
-async function watchOver(turn) {
-  while (page.busy === turn) {
-    await new Promise((later) => setTimeout(later, PULSE));
-    if (page.busy !== turn) return;
-    const alive = await fetch("healthz", { cache: "no-store" }).then((response) => response.ok, () => false);
-    if (!alive && page.busy === turn) problem(turn, page.words.failed);
+function waiting(turn, sentence, shown = null) {
+  const spinner = el("p", { class: "pending" }, el("span", { class: "dots", "aria-hidden": "true" }), sentence);
+  page.turns.get(turn).result.replaceChildren(...[spinner, shown].filter(Boolean));
+}
+
+/** Ask the server and draw what it says of it; what goes wrong is said where the answer would stand. */
+async function answering(turn, asked) {
+  const { words } = page;
+  const here = page.turns.get(turn);
+  const asking = (here.asking = new AbortController());
+  try {
+    const response = await send("chat/ask", asked, "POST", asking.signal);
+    for await (const event of lines(response)) {
+      if (page.turns.get(turn) !== here) return; // of a conversation that was left
+      if (event.kind === "asked") {
+        here.id = event.id;
+        sessionStorage.removeItem(DRAFT);
+        filters.set(event.filters);
+        address(event.conversation);
+      } else if (event.kind === "evidence") waiting(turn, words.searching, evidence(event.passages));
+      else if (event.kind === "answer") finish(turn, drawn(event.turn, true));
+      else if (event.kind === "problem") {
+        if (event.code === "not_found") address(null);
+        problem(turn, event.code === "not_found" ? words.left : event.message);
+      }
+    }
+    if (page.busy === turn) problem(turn, words.failed); // the line broke off
+  } catch (failure) {
+    if (!asking.signal.aborted && page.turns.get(turn) === here) problem(turn, told(failure, words));
   }
 }
 
 function stop() {
   const turn = page.busy;
-  page.trigger("stop");
-  finish(turn, el("p", { class: "told" }, page.words.stopped), again(turn));
-  page.status.textContent = page.words.stopped;
-  page.turns.delete(turn);
+  const { asking, id } = page.turns.get(turn);
+  if (id) send(`chat/turns/${id}/stop`, {}).catch(() => {});
+  asking?.abort();
+  finish(turn, [el("p", { class: "told" }, page.words.stopped), again(turn)]);
+  say(page.words.stopped);
 }
 
 function busy(turn) {
@@ -96,35 +140,13 @@ function busy(turn) {
   page.button.classList.toggle("stop", Boolean(turn));
 }
 
-function fresh() {
-  if (page.busy) stop();
-  page.trigger("fresh");
-  page.turns.clear();
-  page.list.replaceChildren();
-  page.welcome.hidden = false;
-  source.close();
-  page.box.focus();
-}
-
-// ---- receiving
-
-function receive(value) {
-  if (value?.kind === "welcome") return welcome(value);
-  if (!page.turns.has(value?.turn)) return; // stopped, or of a conversation that was left
-  if (value.kind === "error") return problem(value.turn, value.message);
-  const { answer, turn } = value;
-  const answered = answer.status === "answered";
-  finish(turn, answered ? answers(answer) : silence(answer));
-  page.status.textContent = answered ? plural(page.words.answered, answer.citations.length) : page.words.silence[answer.reason].join(". ");
-}
-
-function finish(turn, ...nodes) {
-  page.turns.get(turn).result.replaceChildren(...nodes.flat());
+function finish(turn, nodes) {
+  page.turns.get(turn).result.replaceChildren(...nodes);
   if (page.busy === turn) busy(null);
 }
 
 function problem(turn, sentence) {
-  finish(turn, el("p", { class: "told problem", role: "alert" }, sentence), again(turn));
+  finish(turn, [el("p", { class: "told problem", role: "alert" }, sentence), again(turn)]);
 }
 
 function again(turn) {
@@ -132,8 +154,86 @@ function again(turn) {
   return el("button", { type: "button", class: "again", onclick: () => page.busy || ask(question) }, page.words.again);
 }
 
-function welcome({ documents, examples }) {
+// ---- what the address names
+
+/** The conversation that questions go to now, in the address too. */
+function address(conversation) {
+  page.conversation = conversation;
+  const hash = conversation ? `#conversation/${conversation}` : "";
+  if (location.hash !== hash) window.history.replaceState(null, "", `${location.pathname}${location.search}${hash}`);
+  page.export.hidden = !conversation;
+  for (const link of page.export.querySelectorAll("a")) link.href = `chat/conversations/${conversation}/export?form=${link.dataset.form}`;
+}
+
+async function route() {
+  const [kind, id] = location.hash.slice(1).split("/");
+  if (!id || (kind === "conversation" && id === page.conversation)) return id ? undefined : page.conversation && fresh();
   const { words } = page;
+  try {
+    const found = await call(`chat/${kind === "answer" ? "turns" : "conversations"}/${encodeURIComponent(id)}`);
+    if (location.hash !== `#${kind}/${id}`) return; // gone elsewhere meanwhile
+    show(kind === "answer" ? [found] : found.turns);
+    if (kind !== "answer") return address(id);
+    page.alone = true;
+    page.about.replaceChildren(el("p", {}, words.one_answer, " ", found.mine ? el("a", { href: `#conversation/${found.conversation}` }, words.whole) : null));
+  } catch (failure) {
+    show([]);
+    page.about.replaceChildren(el("p", { class: "told problem", role: "alert" }, failure.status === 404 ? words.unknown : told(failure, words)));
+    page.welcome.hidden = false;
+  }
+}
+
+/** Show saved turns in the place of what is there. */
+function show(turns) {
+  if (page.busy) page.turns.get(page.busy).asking?.abort(); // it is answered and kept all the same
+  busy(null);
+  page.turns.clear();
+  page.alone = false;
+  page.about.replaceChildren();
+  source.close();
+  page.list.replaceChildren(...turns.map((turn) => place(turn.id, turn.question)));
+  for (const turn of turns) saved(turn);
+  filters.set(turns.at(-1)?.filters ?? {});
+  page.conversation = null;
+  page.export.hidden = true;
+  page.list.lastElementChild?.scrollIntoView({ block: "start" });
+}
+
+/** Draw a saved turn; one that is still being answered is waited for. */
+async function saved(turn) {
+  const here = page.turns.get(turn.id);
+  if (turn.state === "pending") {
+    page.turns.get(turn.id).id = turn.id;
+    busy(turn.id);
+    say(page.words.still_reading);
+    while (turn.state === "pending") {
+      await new Promise((later) => setTimeout(later, POLL));
+      if (page.turns.get(turn.id) !== here || page.busy !== turn.id) return;
+      try {
+        turn = await call(`chat/turns/${turn.id}`);
+      } catch (failure) {
+        return problem(turn.id, told(failure, page.words));
+      }
+    }
+  }
+  if (turn.answer) finish(turn.id, drawn(turn, false));
+  else if (turn.state === "stopped") finish(turn.id, [el("p", { class: "told" }, page.words.stopped), again(turn.id)]);
+  else problem(turn.id, turn.problem);
+}
+
+/** Leave the conversation: it is kept, and the next question begins another. */
+function fresh() {
+  if (page.busy) stop();
+  show([]);
+  address(null);
+  page.welcome.hidden = false;
+}
+
+// ---- small things
+
+function welcome({ documents, collections, examples }) {
+  const { words } = page;
+  filters.offer(collections);
   const suggestion = (question) => el("li", {}, el("button", { type: "button", dir: "auto", onclick: () => page.busy || ask(question) }, question));
   page.welcome.replaceChildren(
     el("h2", {}, words.welcome), el("p", {}, words.tagline),
@@ -141,90 +241,29 @@ function welcome({ documents, examples }) {
     ...(examples.length ? [el("h3", {}, words.examples), el("ul", {}, examples.map(suggestion))] : []));
 }
 
-// ---- drawing an answer
-
-function answers(answer) {
-  const { words } = page;
-  const places = answer.citations.map((citation) => ({ ...citation }));
-  const byNumber = new Map(places.map((place, i) => [place.n, i]));
-  const cards = answer.answers.map((item) => {
-    const own = item.citations.filter((n) => byNumber.has(n)).map((n) => byNumber.get(n));
-    const quotes = own.map((i, rank) => [
-      rank === 1 && el("p", { class: "also" }, words.also),
-      el("figure", { class: rank ? "supporting" : "leading" }, quote(places[i]), citing(places, i)),
-    ]);
-    const telling = item.text.length <= SHORT && item.text !== places[own[0]]?.quote;
-    const short = telling ? el("p", { class: "short", dir: "auto" }, item.text) : null;
-    const head = answer.conflict && el("header", {}, short,
-      el("p", { class: "dates" }, item.dates.length ? item.dates.map(day).join(", ") : words.undated));
-    return el("section", { class: "card" }, head || null, quotes.flat().filter(Boolean));
+/** The menu of the forms in which a conversation can be taken along. */
+function taking(words) {
+  const forms = Object.entries(words.export_forms).map(([form, name]) =>
+    el("li", {}, el("a", { "data-form": form, href: "#", target: form === "html" ? "_blank" : null, rel: "noopener" }, name)));
+  const menu = el("details", { class: "take-along", hidden: true }, el("summary", {}, words.export), el("ul", {}, forms));
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    event.stopPropagation();
+    menu.open = false;
+    menu.querySelector("summary").focus();
   });
-  const conflict = answer.conflict && el("div", { class: "conflict" },
-    el("p", {}, el("strong", {}, words.conflict), ` ${words.conflict_note}`));
-  if (places.length && matchMedia(WIDE).matches) source.open(places, 0, false);
-  return [searched(answer), conflict, el("div", { class: answer.conflict ? "cards apart" : "cards" }, cards), confidence(answer)].filter(Boolean);
+  menu.addEventListener("focusout", (event) => { if (!menu.contains(event.relatedTarget)) menu.open = false; });
+  return menu;
 }
 
-function quote(place) {
-  return el("blockquote", { dir: "auto" }, pieces(place.quote, answerMark(place)),
-    place.partial ? el("span", { class: "partial", title: page.words.partial, role: "img", "aria-label": page.words.partial }, " …") : null);
+function say(sentence) {
+  page.status.textContent = sentence;
 }
-
-function citing(places, i) {
-  const place = places[i];
-  const where = whereabouts(place, page.words);
-  place.button = el("button", {
-    type: "button", class: "cite", "aria-label": fill(page.words.open, { n: place.n, where: oneLine(where) }),
-    onclick: () => source.open(places, i, true),
-  }, el("span", { class: "number", "aria-hidden": "true" }, String(place.n)), spot(where));
-  return el("figcaption", {}, place.button);
-}
-
-function spot(where) {
-  const rest = [where.section, where.page, where.date].filter(Boolean).join(" · ");
-  return el("span", { class: "spot" }, el("span", { class: "title", dir: "auto" }, where.title), rest ? el("span", { class: "rest", dir: "auto" }, rest) : null);
-}
-
-function confidence(answer) {
-  const { words } = page;
-  const level = words.confidence.findIndex((step) => answer.confidence >= step.from);
-  const word = answer.answers.length > 1 ? fill(words.confidence_first, { word: words.confidence[level].word.toLowerCase() }) : words.confidence[level].word;
-  const note = fill(words.confidence_note, { percent: Math.round(100 * answer.confidence) });
-  const id = `sure-${++page.asked}`;
-  return el("div", { class: "sure" },
-    el("button", { type: "button", class: `level level-${level}`, "aria-describedby": id },
-      el("span", { class: "meter", "aria-hidden": "true" }, el("i"), el("i"), el("i"), el("i")), word),
-    el("span", { class: "note", id, role: "tooltip" }, note));
-}
-
-function searched(answer) {
-  return answer.query && answer.query !== answer.question
-    ? el("p", { class: "searched", dir: "auto" }, fill(page.words.query, { query: answer.query })) : null;
-}
-
-function silence(answer) {
-  const { words } = page;
-  const [head, why] = words.silence[answer.reason];
-  const places = answer.nearest.map((near) => ({ ...near }));
-  const items = places.map((place, i) => {
-    const where = whereabouts(place, words);
-    place.button = el("button", {
-      type: "button", class: "cite", "aria-label": fill(words.open_nearest, { where: oneLine(where) }),
-      onclick: () => source.open(places, i, true),
-    }, spot(where));
-    return el("li", {}, el("p", { class: "excerpt", dir: "auto" }, place.quote), place.button);
-  });
-  source.close();
-  return [searched(answer), el("div", { class: "silence" }, el("p", { class: "headline" }, head), el("p", {}, why)),
-    items.length ? el("section", { class: "nearest" }, el("h3", {}, words.nearest, " ", el("span", {}, words.not_an_answer)), el("ul", {}, items)) : null,
-  ].filter(Boolean);
-}
-
-// ---- small things
 
 function grow() {
   page.box.style.height = "auto";
   page.box.style.height = `${page.box.scrollHeight}px`;
+  if (!page.busy) sessionStorage.setItem(DRAFT, page.box.value);
 }
 
 function theme() {

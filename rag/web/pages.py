@@ -1,0 +1,34 @@
+"""The pages that are not the chat, as HTML around our own modules: the words go in as data, and nothing else does."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from rag.web.words import LIBRARY
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>{title}</title>
+<link rel="icon" href="ui/icon.svg"><link rel="stylesheet" href="ui/chat.css">
+<link rel="stylesheet" href="ui/{name}.css">
+<script type="module" src="ui/{name}.js"></script></head>
+<body class="{name}" data-words="{words}"></body></html>
+"""
+
+
+def library(title: str) -> str:
+    """The library page of the app called `title`."""
+    return _page("library", f"{LIBRARY['title']} · {title}", LIBRARY)
+
+
+def embedding(origins: Collection[str]) -> str:
+    """What the chat page has in its head, so that the pages of `origins` can frame it and talk to it."""
+    listed = html.escape(" ".join(origins))
+    return f'<meta name="pullquote-portals" content="{listed}"><script type="module" src="ui/embed.js"></script>'
+
+
+def _page(name: str, title: str, words: Mapping[str, Any]) -> str:
+    return _PAGE.format(name=name, title=html.escape(title), words=html.escape(json.dumps(words)))

@@ -1,0 +1,170 @@
+"""The library page in a real Chromium over a real server and index."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from rag.answer import Answerer
+from rag.index import Index
+from rag.overlap import OverlapReader
+from rag.settings import Settings
+from rag.types import Block, Document
+from tests.encoder import HashingEncoder
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
+FLAGS += "--disable-component-update --disable-sync".split()
+NOTE = "# Harbour rules\n\nThe crane may lift 40 tonnes. The night watch begins at ten.\n"
+PAYLOAD = '<img src=x onerror="window.hacked=1">'
+
+if not CHROMIUM.exists() and "browser" not in os.environ.get("REQUIRE", ""):
+    pytest.skip("needs Chromium (Debian package chromium)", allow_module_level=True)
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # pandas in gradio
+
+Visit = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    from rag.web.portal import Server, create_app, listen
+
+    folder, encoder = tmp_path_factory.mktemp("library"), HashingEncoder()
+    index = Index.open(folder, create=True, encoder=encoder)
+    text = "The bridge closes at ten."
+    index.put(
+        [
+            Document(f"d/{n}.txt", text, f"Rule {n} {PAYLOAD}", collection=name, blocks=(Block("paragraph", 0, 25),))
+            for n in range(120)
+            for name in ("policies" if n else f"odd {PAYLOAD}",)
+        ]
+    )
+    settings = Settings(index=str(folder), requests_per_minute=0, upload_bytes=300_000, threshold=0.0)
+    listener = listen(Settings(port=0))
+    server = Server(create_app(Answerer(index, OverlapReader(encoder), settings), settings))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
+    index.close()
+
+
+@pytest.fixture
+def visit(address: str) -> Iterator[Visit]:
+    from playwright.sync_api import sync_playwright
+
+    noise: list[str] = []
+    requested: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+
+        def open_page(width: int = 1024, height: int = 800, scheme: str = "light") -> Any:
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+            context.set_default_timeout(30_000)
+            page = context.new_page()
+            page.on("console", lambda message: noise.append(message.text))
+            page.on("pageerror", lambda error: noise.append(str(error)))
+            page.on("request", lambda request: requested.append(request.url))
+            page.goto(address + "/library")
+            page.wait_for_selector("details")
+            return page
+
+        yield open_page
+        browser.close()
+    assert noise == []
+    assert {urlsplit(url).hostname for url in requested} == {"127.0.0.1"}
+
+
+def empty(page: Any) -> None:
+    """Remove every upload there is, one after another."""
+    for row in reversed(page.locator(".upload").all()):
+        row.locator("button").click()
+        row.wait_for(state="detached")
+
+
+def shot(page: Any, name: str) -> None:
+    if os.environ.get("SHOTS"):
+        page.screenshot(path=f"{os.environ['SHOTS']}/{name}.png")
+
+
+def test_collections_show_their_documents_a_page_at_a_time(visit: Visit) -> None:
+    page = visit()
+    assert page.locator("summary").all_text_contents() == [f"odd {PAYLOAD}1 document", "policies119 documents"]
+    page.locator("summary").nth(1).click()
+    page.wait_for_selector(".documents .name")
+    assert page.locator(".documents .name").count() == 100
+    assert page.locator(".documents .name").first.text_content() == f"Rule 1 {PAYLOAD}"
+    page.get_by_role("button", name="Show more").click()
+    page.wait_for_function("document.querySelectorAll('.documents .name').length === 119")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("h2", has_text="Files that were skipped").is_hidden()
+    shot(page, "library-documents")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1920, "light")])
+def test_a_file_is_uploaded_asked_and_removed(visit: Visit, tmp_path: Path, width: int, scheme: str) -> None:
+    page = visit(width, 900, scheme)
+    name = f"rules {PAYLOAD.replace('/', '')}.md"
+    page.set_input_files("input[multiple]", {"name": name, "mimeType": "text/markdown", "buffer": NOTE.encode()})
+    row = page.locator(".upload")
+    row.locator(".state.done").wait_for()
+    assert row.locator(".name").text_content() == name
+    assert page.locator("summary").all_text_contents()[-1] == "uploads1 document"
+    shot(page, f"library-{width}")
+    asked = page.evaluate(
+        """async () => (await fetch("v1/ask", {method: "POST", headers: {"content-type": "application/json"},
+        body: JSON.stringify({question: "How much may the crane lift?"})})).json()"""
+    )
+    assert "40 tonnes" in asked["citations"][0]["quote"]
+    with page.expect_download() as saved:
+        row.get_by_role("link", name="Original").click()
+    assert Path(saved.value.path()).read_text() == NOTE
+    row.get_by_role("button", name="Remove").click()
+    page.wait_for_function("document.querySelectorAll('.upload').length === 0")
+    page.wait_for_function("document.querySelectorAll('summary').length === 2")
+    assert page.evaluate("window.hacked") is None
+
+
+def test_what_is_too_large_empty_or_damaged_is_said(visit: Visit) -> None:
+    page = visit()
+    files = [
+        {"name": "large.txt", "mimeType": "text/plain", "buffer": b"x" * 300_001},
+        {"name": "empty.txt", "mimeType": "text/plain", "buffer": b""},
+        {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7\n\0garbage"},
+    ]
+    page.set_input_files("input[multiple]", files)
+    page.wait_for_function("document.querySelectorAll('.state.failed, .state.refused').length === 3")
+    told = {
+        row.locator(".name").text_content(): row.locator(".told").text_content()
+        for row in page.locator(".upload").all()
+    }
+    assert told["large.txt"] == "A file may have 300 kB."
+    assert told["empty.txt"] == "The file is empty."
+    assert "broken.pdf" in told["broken.pdf"]
+    shot(page, "library-refused")
+    empty(page)
+
+
+def test_a_folder_is_dropped_and_an_upload_is_cancelled(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    (tmp_path / "plan/sub").mkdir(parents=True)
+    for place in ("plan/a.md", "plan/sub/b.md", "plan/.hidden.md"):
+        (tmp_path / place).write_text(NOTE)
+    page.set_input_files("input[webkitdirectory]", str(tmp_path / "plan"))
+    page.wait_for_function("document.querySelectorAll('.state.done').length === 2")
+    assert sorted(page.locator(".upload .name").all_text_contents()) == ["plan/a.md", "plan/sub/b.md"]
+    page.route("**/v1/documents?name=*", lambda route: None)  # never answered
+    page.set_input_files("input[multiple]", {"name": "slow.md", "mimeType": "text/markdown", "buffer": NOTE.encode()})
+    row = page.locator(".upload", has_text="slow.md")
+    row.get_by_role("button", name="Cancel slow.md").click()
+    row.wait_for(state="detached")
+    page.unroute("**/v1/documents?name=*")
+    empty(page)

@@ -1,0 +1,46 @@
+"""Labels for the calibrator: from a folder with its own documents, from an index, never of two kinds."""
+
+import json
+
+import pytest
+
+from rag.errors import BadInput
+from rag.evaluate.labels import labelled
+from rag.settings import Settings
+from tests.passages import PASSAGE
+
+
+def plain(rows, total):
+    assert total == len(rows)
+    return rows
+
+
+def lines(*rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_a_folder_is_asked_about_its_own_documents(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "maps.txt").write_text(PASSAGE)
+    good = {"id": "1", "question": "Who keeps the key of the map cabinet?", "answers": ["Odalys Ferrand"]}
+    gold = next(s for s in PASSAGE.split(". ") if "Odalys" in s)
+    good["gold"] = [{"document_id": "maps.txt", "quote": gold}]
+    (tmp_path / "questions.jsonl").write_text(
+        lines(good, {"id": "2", "question": "Who owns the moon?", "answerable": False}, {"id": "3"})
+    )
+    found = labelled([tmp_path, tmp_path], Settings(), None, plain)
+    assert found.kind == "end_to_end"
+    assert len(found.features) == len(found.right) == 4
+    assert [any(rows) for rows in found.right] == [True, False, True, False]
+    assert all("likeness" in features for rows in found.features for features in rows)
+    assert [problem.line for problem in found.problems] == [3, 3]
+
+
+def test_two_kinds_are_calibrated_apart(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "maps.txt").write_text(PASSAGE)
+    (tmp_path / "questions.jsonl").write_text(lines({"question": "Who?", "answerable": False}))
+    spans = tmp_path / "spans.jsonl"
+    spans.write_text(lines({"id": "s", "question": "Who?", "context": PASSAGE, "answers": [], "is_impossible": True}))
+    with pytest.raises(BadInput, match="give one kind"):
+        labelled([tmp_path, spans], Settings(), None, plain)
