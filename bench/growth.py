@@ -80,15 +80,16 @@ def one(many: int, kind: str, made: Corpus) -> dict[str, Any]:
     shutil.rmtree(place, ignore_errors=True)
     index, cost = built(many, kind, made, place)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    disk = {f"{f.name}_mb": f.stat().st_size // 2**20 for f in place.iterdir() if f.stat().st_size > 2**20}
     figures = asked(index, made)
-    index.close()
+    search = index.status()["search"]
+    index.close()  # the last connection also empties the write-ahead log
+    disk = {f"{f.name}_mb": f.stat().st_size // 2**20 for f in place.iterdir() if f.stat().st_size > 2**20}
     opened = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "bench.opening", str(place), *made.questions[:10]],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return {
-        "passages": many, "kind": kind, **cost, "peak_mb": peak, **disk, "search": index.status()["search"],
+        "passages": many, "kind": kind, **cost, "peak_mb": peak, **disk, "search": search,
         **figures, **json.loads(opened.stdout),
     }  # fmt: skip
 

@@ -16,9 +16,10 @@ import numpy as np
 
 def told(bench: str, **figures: Any) -> dict[str, Any]:
     """Print one line of JSON, and keep it in build/bench/results.jsonl with the machine and the hour."""
-    row = {"bench": bench, **{k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}}
+    row = json.loads(json.dumps({"bench": bench, **figures}), parse_float=lambda written: round(float(written), 4))
     print(json.dumps(row), flush=True)
     machine = {"cores": os.cpu_count(), "cpu": _cpu(), "load": round(os.getloadavg()[0], 2)}
+    Path("build/bench").mkdir(parents=True, exist_ok=True)
     with Path("build/bench/results.jsonl").open("a", encoding="utf-8") as out:
         out.write(json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%S"), **machine, **row}) + "\n")
     return row

@@ -22,7 +22,7 @@ def terms(question: str) -> list[str]:
 
 def content(text: str) -> frozenset[str]:
     """The stems of a text's words, stop words left out."""
-    return frozenset(_stem(w) for w in map(str.lower, WORD.findall(text)) if w not in STOP)
+    return frozenset(stem(w) for w in map(str.lower, WORD.findall(text)) if w not in STOP)
 
 
 def coverage(asked: frozenset[str], found: frozenset[str]) -> float:
@@ -30,7 +30,8 @@ def coverage(asked: frozenset[str], found: frozenset[str]) -> float:
     return len(asked & found) / len(asked) if asked else 0.0
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """A word without the commonest endings of English."""
     for suffix in ("ations", "ation", "ings", "ing", "ies", "ed", "es", "s"):
         if word.endswith(suffix) and len(word) - len(suffix) >= 3:
             return word[: -len(suffix)] + ("y" if suffix == "ies" else "")

@@ -10,7 +10,7 @@ import pytest
 
 from rag.errors import IndexMismatch, NotFound
 from rag.index import Index
-from rag.types import Filters
+from rag.types import Document, Filters
 from rag.vectors import Vectors
 from tests.encoder import HashingEncoder
 
@@ -95,6 +95,24 @@ def test_a_failed_write_leaves_the_document_as_it_was(folder):
         half_a_write(index.store)
     assert index.version == before
     assert index.store.count() == (2, 2)
+
+
+def test_common_words_order_what_the_rarer_ones_bring(tmp_path):
+    index = opened(tmp_path)
+    pages = [f"The xylograph of hall {i} hangs alone." for i in range(6)]
+    pages[4] = "The xylograph of the harbour hangs in its harbours."
+    pages[5] = "The xylograph of an Überfahrt hangs by the harbour."
+    index.put(
+        [
+            Document(str(i), page)
+            for i, page in enumerate([*pages, *["The harbour and an überfahrt."] * 100, *["Nothing."] * 200])
+        ]
+    )
+    every = index.lexical(["xylograph", "harbour", "überfahrt"], 400, Filters())
+    index.store.postings = 50
+    few = index.lexical(["xylograph", "harbour", "überfahrt"], 400, Filters())
+    assert sorted(key for key, _ in few) == [1, 2, 3, 4, 5, 6]
+    assert [key for key, _ in few] == [key for key, _ in every if key <= 6]
 
 
 @pytest.mark.slow

@@ -69,10 +69,11 @@ class Search(Server):
 
         A word counts the more the rarer it is (the server's own statistics say), as in BM25.
         """
-        chosen, joined = self._affordable([t.replace("\0", " ") for t in terms])
+        where, values = _where(filters)
+        few = filters != Filters() and self._left(where, values) <= self.narrow  # every word is affordable then
+        chosen, joined = self._affordable([t.replace("\0", " ") for t in terms], math.inf if few else self.postings)
         if not chosen:
             return []
-        where, values = _where(filters)
         words = [word for _, word in chosen]
         score = " + ".join(f"{weight:.4f} * ts_rank(p.words, {_ASKED}, 1)" for weight, _ in chosen)
         both = "passages p JOIN documents d ON d.key = p.document" if filters != Filters() else "passages p"
@@ -85,7 +86,7 @@ class Search(Server):
             )
         ]
 
-    def _affordable(self, words: Sequence[str]) -> tuple[list[tuple[float, str]], str]:
+    def _affordable(self, words: Sequence[str], budget: float) -> tuple[list[tuple[float, str]], str]:
         """The weights and words to rank by, and how they are joined: any of the rarer ones whose passages fit the
         budget; when even the rarest is too common, both of the two rarest."""
         explain = f"EXPLAIN (FORMAT JSON) SELECT FROM passages WHERE words @@ {_ASKED}"
@@ -103,7 +104,7 @@ class Search(Server):
         chosen, total = [], 0
         for n, weight, word in weighted:
             total += n
-            if total > self.postings:
+            if total > budget:
                 break
             chosen.append((weight, word))
         return (chosen, " || ") if chosen else ([(weight, word) for _, weight, word in weighted[:2]], " && ")
