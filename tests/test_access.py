@@ -145,6 +145,13 @@ def test_what_one_may_not_read_is_as_if_it_did_not_exist(held: Any, client: Test
                 assert found.json()["title"] == document.title
             else:
                 assert (found.status_code, found.text) == (404, none.text.replace("d/none.txt", document.id))
+        for path, asked in (("/page", {"number": 1}), ("/page/marks", {"number": 1, "start": 0, "end": 3})):
+            found = client.get(path, params={**asked, "document": document.id}, headers=own)
+            none = client.get(path, params={**asked, "document": "d/none.txt"}, headers=own)
+            if may(user, document):
+                assert (found.status_code, "it is no PDF" in found.text) == (400, True)
+            else:
+                assert (found.status_code, found.text) == (404, none.text.replace("d/none.txt", document.id))
         citation = {"n": 1, "document_id": document.id, "start": 0, "end": 3, "quote": document.text[:3]}
         proof = client.post("/v1/verify", json={"citations": [citation]}, headers=own).json()["proofs"][0]
         gone = client.post(

@@ -256,7 +256,7 @@ def test_the_audit_log_says_who_did_what_and_the_question_only_when_switched_on(
             client.post("/v1/ask", json={"question": LEAVE}, headers={"x-request-id": "one"})
             client.post("/v1/search", json={"question": LEAVE})
             lines = client.post("/chat/ask", json={"question": LEAVE}).text.splitlines()
-            turn = json.loads(lines[0])["turn"]
+            turn = json.loads(lines[0])["id"]
             client.post(f"/chat/turns/{turn}/feedback", json={"good": False, "reason": "wrong"})
             client.delete("/v1/documents", params={"document": (MEMO, SCRIPTS)[kept].id})
             client.get("/v1/documents")

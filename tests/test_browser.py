@@ -775,3 +775,51 @@ def test_text_is_easy_to_read_in_light_and_dark(visit: Visit, scheme: str) -> No
     page.wait_for_selector(".welcome button")
     kept = page.evaluate("getComputedStyle(document.querySelector('.gradio-container')).backgroundColor")
     assert kept == other
+
+
+# ---- the printed page
+
+
+def test_the_quote_is_marked_on_its_page_and_a_changed_file_keeps_its_text(visit: Visit, tmp_path: Path) -> None:
+    from tests.papers import pdf
+    from tests.test_load_formats import paged
+    from tests.test_paper import QUOTE, answerer_over
+
+    file = tmp_path / "quay.pdf"
+    file.write_bytes(pdf(paged(3)))
+    answerer = answerer_over(tmp_path, file.name)
+    document = answerer.documents[0]
+    question = "Who confirms it?"
+    answerer.script = {question: (((document, QUOTE, "the harbour office"), (MEMO, MEMO.text[:40], "all teams")),)}
+    with serving(answerer) as (address, _):
+        page = visit(address=address)
+        turn = ask(page, question)
+        turn.locator(".cite").first.click()
+        assert opened(page).startswith("Verbatim")
+        switch = page.locator(".paper-switch")
+        assert switch.get_attribute("aria-pressed") == "false"
+        switch.click()
+        marks = page.locator(".sheet .on-paper")
+        marks.first.wait_for()
+        assert opened(page).startswith("The quote on its page")
+        sheet = page.locator(".sheet img").bounding_box()
+        pane = page.locator(".pane .text").bounding_box()
+        assert marks.count() == 2
+        for mark in (marks.nth(n).bounding_box() for n in range(2)):
+            assert sheet["x"] < mark["x"] < mark["x"] + mark["width"] < sheet["x"] + sheet["width"]
+            assert pane["y"] <= mark["y"] <= pane["y"] + pane["height"]
+            assert 0.005 < mark["height"] / sheet["height"] < 0.03  # a printed line
+        page.click("[aria-label='Next citation']")  # of a text: no page to show
+        page.wait_for_selector(".canonical mark")
+        assert not switch.is_visible()
+        page.click("[aria-label='Previous citation']")
+        marks.first.wait_for()  # the choice holds
+        switch.click()
+        page.wait_for_selector(".canonical mark")
+        file.write_bytes(pdf(paged(2)))
+        switch.click()
+        page.wait_for_selector(".aside")
+        assert "the file has changed since it was indexed; only its text is shown" in page.text_content(".state")
+        assert page.locator(".canonical mark").first.text_content() in QUOTE
+        assert page.locator(".sheet").count() == 0
+        page.noise.clear()  # Chromium itself reports the refused request

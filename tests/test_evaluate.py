@@ -137,6 +137,27 @@ def test_typos_are_one_edit_in_each_content_word() -> None:
     assert typed.split()[3] != "ferry" or typed.split()[5] != "Orrin"
 
 
+def test_questions_asked_at_the_same_time_give_the_same_rows_in_order(questions: Path, tmp_path: Path) -> None:
+    import threading
+
+    both = threading.Barrier(2, timeout=30)
+
+    class Meeting(FakeAnswerer):
+        def ask(self, question: str, history: Any = ()) -> Answer:
+            both.wait()  # passes only when two are asked at once
+            return super().ask(question, history)
+
+    with questions.open("a", encoding="utf-8") as stream:
+        stream.write('{"half": \n')
+    plain = run(questions, fake(), out=tmp_path / "a")
+    at_once = run(questions, Meeting(fake().index), out=tmp_path / "b", at_once=2)
+    assert at_once.metrics == plain.metrics
+    assert at_once.problems == plain.problems
+    a, b = (rows_of(tmp_path / name) for name in "ab")
+    assert list(a) == list(b)
+    assert [row["citations"] for row in a.values()] == [row["citations"] for row in b.values()]
+
+
 def test_history_reaches_the_engine(tmp_path: Path) -> None:
     row = {"id": 1, "question": "And on Sundays?", "history": ["At what time does the ferry leave?"],
            "gold": [{"document_id": "ferry.md", "quote": "Sundays"}]}  # fmt: skip

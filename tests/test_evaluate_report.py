@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,3 +128,14 @@ def test_a_long_list_has_pages_and_fits_a_phone(tmp_path: Path, browser: Any) ->
     assert page.get_by_role("button", name="next").is_disabled()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("browser")
+def test_a_picture_of_the_report_is_taken(report: Path, tmp_path: Path) -> None:
+    script = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "tests.picture", str(report), str(tmp_path / "report.png"), "640", "400"]
+    subprocess.run(command, cwd=script, check=True)
+    picture = (tmp_path / "report.png").read_bytes()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    assert [int.from_bytes(picture[at : at + 4]) for at in (16, 20)] == [640, 400]

@@ -131,6 +131,37 @@ def test_bad_pdfs_are_a_line(data: bytes, message: str) -> None:
         load(data, "a.pdf")
 
 
+def test_a_table_printed_cell_by_cell_has_rows_whose_cells_may_have_several_lines() -> None:
+    cells = [  # x, y, words: narrow columns, cells of one or two lines, one of them aligned at its bottom
+        (73, 624, "Object"), (205, 624, "Kept for"), (300, 624, "Then"),
+        (73, 600, "Clothing, umbrellas,"), (73, 586, "books"), (205, 600, "30 days, then"), (205, 586, "sold"),
+        (300, 600, "Sailors' Charity"), (300, 586, "shop"),
+        (73, 550, "Phones"), (205, 564, "90 days after"), (205, 550, "the finding"), (300, 550, "wiped"),
+        (73, 528, "Keys"), (205, 528, "60 days"), (300, 528, "melted down"),
+        (73, 490, "Money is put in the safe of the cash office on the day on which it is found, and a"),
+        (73, 475, "receipt is written."),
+    ]  # fmt: skip
+    document = one(pdf([[(x, y, 11, words) for x, y, words in cells]]), "a.pdf")
+    assert document.text == (
+        "Object | Kept for | Then\n"
+        "Clothing, umbrellas, books | 30 days, then sold | Sailors' Charity shop\n"
+        "Phones | 90 days after the finding | wiped\n"
+        "Keys | 60 days | melted down\n\n"
+        "Money is put in the safe of the cash office on the day on which it is found, and a receipt is written."
+    )
+    data = pdf([[(x, y, 11, words) for x, y, words in cells]])
+    start = document.text.index("90 days after")
+    assert len(boxes(data, 1, start, start + len("90 days after the finding | wiped"))) == 2  # printed lines
+
+
+def test_two_columns_of_prose_are_no_table() -> None:
+    left = [(50, 700 - 14 * n, 11, f"Left line {n} of a long column") for n in range(12)]
+    right = [(320, 700 - 14 * n, 11, f"right line {n} of another one") for n in range(12)]
+    document = one(pdf([left + right]), "a.pdf")
+    assert {block.kind for block in document.blocks} == {"paragraph"}
+    assert document.text.index("Left line 11") < document.text.index("right line 0")
+
+
 # --- office files -------------------------------------------------------------------------------------------------
 
 
@@ -372,7 +403,7 @@ def test_a_member_that_declares_less_than_it_holds_is_never_unpacked_beyond_it()
 
 
 def test_the_content_tells_the_kind_whatever_the_name() -> None:
-    assert one(docx(), "a.txt").loader == "docx/1"
+    assert one(docx(), "a.txt").loader == "docx/2"
     assert one(pdf(paged(1)), "a.docx").loader == "pdf/2"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rag.errors import LoadError
 from rag.load import load
-from rag.pages import boxes, page_image
+from rag.pages import marks, page_image
 from tests.papers import pdf
 from tests.test_load_formats import paged
 
@@ -30,7 +30,7 @@ def test_the_words_inside_the_boxes_are_the_quote() -> None:
     text = load(data, "a.pdf").documents[0].text
     quote = "It must be booked with the harbour office, which confirms it"
     start = text.index(quote)
-    found = [inside(data, 1, box) for box in boxes(data, 1, start, start + len(quote))]
+    found = [inside(data, 1, box) for box in marks(data, 1, start, start + len(quote)).boxes]
     read = "".join(found).replace("\ufffe", "").replace("\x02", "").replace("-", "").replace("\r\n", "")
     assert "".join(read.split()) == "".join(quote.split())
 

@@ -8,13 +8,14 @@ import os
 import random
 import sys
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from rag.errors import BadInput, RagError
 from rag.evaluate import summary as sums
@@ -30,6 +31,8 @@ RESULTS, SUMMARY, REPORT = "results.jsonl", "summary.json", "report.html"
 _BREAKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}  # some readers end a line at these
 READ = 10  # passages whose retrieval an end-to-end run looks at; as many as the engine reads
 
+A = TypeVar("A")
+B = TypeVar("B")
 Build = Callable[[Iterable[Document]], Any]
 Watch = Callable[[Iterable[Any], int], Iterable[Any]]  # (questions, how many) → the same questions, shown as progress
 
@@ -39,7 +42,7 @@ def run(
     open_: bool = False, strict: bool = False, limit: int | None = None, sample: int | None = None,
     progress: Watch | None = None, retrieval: Retrieval | None = None, top: int | None = None, seed: int = 0,
     several: bool = False, typos: bool = False, reread: int | None = None, build_index: Build | None = None,
-    scorer: Scorer | None = None,
+    scorer: Scorer | None = None, at_once: int = 1,
 ) -> Summary:  # fmt: skip
     """Evaluate `engine` (an Answerer) on a file of questions, and write results, summary and report to folder `out`.
 
@@ -48,6 +51,7 @@ def run(
     that `retrieval` is to rank; an engine that is given has them already.
     reread: with retrieval "reranked" the reader judges so many hits, and the others follow in fused order.
     several: gold spans are parts of one answer. scorer: scores candidate sentences in place of the reader.
+    at_once: questions asked at the same time; the figures are the same, the times are not those of one asker.
     sample: so many questions, drawn at random with `seed`. typos: with one typing error in each content word.
     Raises BadInput or NotFound when nothing can be evaluated, and with `strict`, at the end, when a row was skipped.
     """
@@ -76,17 +80,22 @@ def run(
     if sample and sample < total:
         drawn = set(random.Random(seed).sample(range(total), sample))
         source, total = (item for i, item in enumerate(source) if i in drawn), sample
+
+    def one(item: Question | Problem) -> tuple[Question | Problem, Asked | None]:
+        if isinstance(item, Problem):
+            return item, None
+        if typos:
+            item = dataclasses.replace(item, question=with_typos(item.question, seed))
+        try:
+            return item, ask(item)
+        except RagError as error:
+            return Problem(str(path), item.line, str(error)), None
+
     with _results(out) as stream:
-        for item in progress(source, total) if progress else source:
-            try:
-                if typos and isinstance(item, Question):
-                    item = dataclasses.replace(item, question=with_typos(item.question, seed))
-                asked = None if isinstance(item, Problem) else ask(item)
-            except RagError as error:
-                item, asked = Problem(str(path), item.line, str(error)), None
-            if asked is None:
+        for item, asked in _in_order(one, progress(source, total) if progress else source, at_once):
+            if isinstance(item, Problem):
                 found.problems.append(item)
-            else:
+            elif asked:
                 found.add(asked, item)
                 stream.write(json.dumps(sums.finite(asked.row), ensure_ascii=False).translate(_BREAKS) + "\n")
         if not found.table.rows:
@@ -100,6 +109,21 @@ def run(
     if strict and found.problems:
         raise BadInput(f"{len(found.problems)} rows could not be used (--strict); the first: {found.problems[0]}")
     return summary
+
+
+def _in_order(function: Callable[[A], B], items: Iterable[A], at_once: int) -> Iterator[B]:
+    """`map`, with so many calls at the same time and few results waiting."""
+    if at_once == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        waiting: deque[Future[B]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * at_once:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _mode(path: Path, kind: Kind, mode: Mode | None, open_: bool) -> Mode:

@@ -20,6 +20,7 @@ from rag.evaluate.datasets import kind_of, read_passages
 from rag.evaluate.markdown import Result, page
 from rag.evaluate.runner import SUMMARY, Watch, run
 from rag.evaluate.sets import Run, runs
+from rag.runtime import RECIPE
 from rag.settings import Settings
 
 TABLE, STATED = "table.md", "stated.json"
@@ -34,7 +35,8 @@ def write_tables(
     readers: as in the settings. only: runs with one of these in their name. sample: at most so many questions a set.
     Raises BadInput when OUT holds figures of another seed, sample, model or data.
     """
-    _state(out, {"data": str(Path(settings.data).resolve()), "model": settings.model, "sample": sample, "seed": seed})
+    data = str(Path(settings.data).resolve())
+    _state(out, {"data": data, "model": f"{settings.model} ({RECIPE})", "sample": sample, "seed": seed})
     missing: dict[str, None] = {}
     found: dict[str, dict[str, Result]] = {}
     for reader in readers:
@@ -51,7 +53,8 @@ def write_tables(
             folder = out / (engines.name if made.reader else "search") / made.name
             if not (folder / SUMMARY).is_file():
                 began = time.monotonic()
-                run(path, engines.of(made, path), out=folder, seed=seed, progress=progress, **made.options())
+                engine, at_once = engines.of(made, path)
+                run(path, engine, out=folder, seed=seed, progress=progress, at_once=at_once, **made.options())
                 print(f"{folder}: {time.monotonic() - began:.0f} s", file=sys.stderr)
             results[made.name] = Result(made, folder)
         engines.close()
@@ -89,8 +92,9 @@ class _Engines:
         self.trained = self.reader.name != NAME
         self._index: tuple[str, Any] = ("", None)
 
-    def of(self, made: Run, path: Path) -> Any:
-        """An Answerer over the run's index, or a PassageReader."""
+    def of(self, made: Run, path: Path) -> tuple[Any, int]:
+        """An Answerer over the run's index, or a PassageReader; and how many questions it is asked at once, since a
+        single passage keeps one core busy. Times are told of an Answerer only."""
         from rag.answer import Answerer
         from rag.calibrate import load
         from rag.read import PassageReader
@@ -98,8 +102,8 @@ class _Engines:
         settings = dataclasses.replace(self.settings, threshold=made.threshold)
         kind = kind_of(path)
         if made.open or made.retrieval or kind == "beir":
-            return Answerer(self._opened(path, kind), self.reader, settings)
-        return PassageReader(self.reader, load(self.reader.name, "passage"), settings.threshold)
+            return Answerer(self._opened(path, kind), self.reader, settings), 1
+        return PassageReader(self.reader, load(self.reader.name, "passage"), settings.threshold), settings.cores
 
     def _opened(self, path: Path, kind: Any) -> Any:
         """The index of the set's passages, made in a folder that gets its name when it is complete."""

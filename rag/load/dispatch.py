@@ -6,7 +6,7 @@ from importlib import import_module
 
 from rag.errors import LoadError
 from rag.load.build import File, Loaded
-from rag.load.kind import kind_of
+from rag.load.kind import ENCRYPTED, kind_of
 
 READERS = {  # kind → the module that reads it, imported when the first such file comes
     "text": "rag.load.text",
@@ -32,6 +32,8 @@ def read(file: File) -> Loaded:
     if not file.data:
         raise LoadError(f"{file.id}: the file is empty; fill it or remove it")
     kind = kind_of(file.data, file.id)
+    if kind == ENCRYPTED:
+        raise LoadError(f"{file.id}: encrypted; save it without a password")
     if kind not in READERS:
         raise LoadError(f"{file.id}: {kind} is not supported; save it as text, Markdown, HTML or PDF")
     if file.depth > _DEEPEST:

@@ -18,6 +18,7 @@ _SKIPPED = frozenset("pPr rPr del moveFrom instrText sdtPr".split())
 _OFF = ("0", "false", "off")
 _PLAIN_TABLES = frozenset({"", "normal table", "table grid", "table normal"})
 _INDENT = 16  # characters before a nested item, at most
+_TINY = 3  # half points
 
 
 @dataclass(slots=True)
@@ -41,12 +42,13 @@ def read(file: File) -> Loaded:
     part = main_part(file, members)
     writer = _Writer(members, relations(members, part))
     root = members.xml(part)
+    writer.on_paper = child(root, "background") is None
     writer.container(child(root, "body") or root)
     builder = writer.builder
     title, date = properties(members)
     made = document(
         file,
-        "docx/1",
+        "docx/2",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),
@@ -64,6 +66,7 @@ class _Writer:
     def __init__(self, members: Members, parts: dict[str, Relation]) -> None:
         self.builder = Builder()
         self.left_out: Counter[str] = Counter()
+        self.on_paper = True  # nothing but white lies behind the text
         self._list: object = None
         by_kind = {relation.kind: relation.target for relation in parts.values() if relation.target in members}
         self._styles = (
@@ -99,8 +102,9 @@ class _Writer:
                 stack.append(iter(inner))
 
     def _paragraph(self, paragraph: Element) -> None:
-        words = self._words(paragraph)
         styles = list(self._chain(paragraph))
+        shaded = any(child(style, "pPr", "shd") is not None or child(style, "shd") is not None for style in styles)
+        words = self._words(paragraph, self.on_paper and not shaded)
         if words.text:
             level = self._level(styles)
             number = self._number(styles)
@@ -115,10 +119,18 @@ class _Writer:
             else:
                 self.builder.write("paragraph", words.text)
                 self._list = None
-        for inner in (*words.boxes, *words.notes):
+        for inner in words.notes:
             self.container(inner)
+        for inner in words.boxes:
+            self._coloured(inner)
 
-    def _words(self, paragraph: Element) -> _Words:
+    def _coloured(self, element: Element) -> None:
+        """Write a container whose ground may have any colour."""
+        before, self.on_paper = self.on_paper, False
+        self.container(element)
+        self.on_paper = before
+
+    def _words(self, paragraph: Element, on_paper: bool = False) -> _Words:
         words = _Words()
         stack = [(inner, False) for inner in reversed(paragraph)]
         while stack:
@@ -139,7 +151,7 @@ class _Writer:
                 words.notes += [note] if note is not None else []
             elif name == "r":
                 look = child(element, "rPr")
-                if _on(look, "vanish"):
+                if _on(look, "vanish") or _unseen(look, on_paper):
                     self.left_out["hidden text"] += sum(len(e.text or "") for e in element.iter() if local(e) == "t")
                     continue
                 stack += [(inner, _on(look, "b")) for inner in reversed(element)]
@@ -169,7 +181,7 @@ class _Writer:
             cells = [self._cell(cell) for cell in _below(row, "tc")]
             if len(cells) == 1 and len(rows) == 1:  # a frame around text
                 for cell in _below(row, "tc"):
-                    self.container(cell)
+                    self._coloured(cell)
                 return
             if not any(text for text, _ in cells):
                 continue
@@ -224,6 +236,15 @@ class _Writer:
             if name := attribute(child(numbered, "numId"), "val"):
                 return self._numbering.next(name, int(depth) if depth.isdigit() else 0)
         return None
+
+
+def _unseen(look: Element | None, on_paper: bool) -> bool:
+    """Whether a run is too small to be read, or white on nothing."""
+    half_points = attribute(child(look, "sz"), "val") or ""
+    if half_points.isdigit() and int(half_points) < _TINY:
+        return True
+    white = (attribute(child(look, "color"), "val") or "").upper() == "FFFFFF"
+    return on_paper and white and child(look, "shd") is None and child(look, "highlight") is None
 
 
 def _on(properties: Element | None, name: str) -> bool:

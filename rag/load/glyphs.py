@@ -22,12 +22,14 @@ _INVISIBLE = 3  # text render mode: neither filled nor stroked
 _TINY = 1.5  # points
 _NEARLY_WHITE = 245  # of 255
 _LINE_END_HYPHENS = (2, 0xFFFE)  # how pdfium writes them
+_NARROW_GAP = 0.5  # of the font size: may part cells, if a column begins there
 _CELL_GAP = 2.0  # of the font size: wider than a stretched space
 
 
 @dataclass(slots=True)
 class Line:
-    """One printed line. `gaps` are positions in `text` (of a space) where a wide gap parts cells."""
+    """One printed line. `gaps` are positions in `text` (of a space) where a wide gap parts cells; `starts` those of all
+    gaps that may, each with the x of what follows."""
 
     text: str
     at: array[int]
@@ -36,6 +38,7 @@ class Line:
     size: float
     bold: bool
     gaps: list[int]
+    starts: list[tuple[int, float]]
 
 
 @dataclass(slots=True)
@@ -71,6 +74,7 @@ class _Open:
     sizes: list[float] = field(default_factory=list)
     bold: int = 0
     gaps: list[int] = field(default_factory=list)
+    starts: list[tuple[int, float]] = field(default_factory=list)
     base: float = 0.0
 
 
@@ -155,11 +159,14 @@ class _Reader:
             x, y = ctypes.c_double(), ctypes.c_double()
             raw.FPDFText_GetCharOrigin(self._text, index, x, y)
             line.base = y.value
-        elif box[0] - line.boxes[-1][2] > _CELL_GAP * style.size:
-            if line.text[-1] not in " \xa0":
+        elif (gap := box[0] - line.boxes[-1][2]) > _NARROW_GAP * style.size:
+            wide = gap > _CELL_GAP * style.size
+            if wide and line.text[-1] not in " \xa0":
                 line.text.append(" ")
                 line.at.append(-1)
-            line.gaps.append(len(line.text) - 1)
+            if line.text[-1] in " \xa0":
+                line.starts.append((len(line.text) - 1, box[0]))
+                line.gaps += [len(line.text) - 1] if wide else []
         line.text.append(character)
         line.at.append(index)
         line.boxes.append(box)
@@ -227,7 +234,8 @@ class _Reader:
         box = (min(lefts), min(bottoms), max(rights), max(tops))
         size = sorted(line.sizes)[len(line.sizes) // 2]
         text = "".join(line.text)
-        self._made.lines.append(Line(text, line.at, box, line.base, size, 2 * line.bold > len(line.boxes), line.gaps))
+        bold = 2 * line.bold > len(line.boxes)
+        self._made.lines.append(Line(text, line.at, box, line.base, size, bold, line.gaps, line.starts))
 
 
 def _pictures(page: Any, box: Box) -> float:

@@ -59,6 +59,8 @@ _ZIPPED = (  # the folder of an office file's main part
     ("xl/", "XLSX"),
     ("ppt/", "PPTX"),
 )
+ENCRYPTED = "an encrypted office file"  # an old container around a new file
+_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
@@ -93,7 +95,7 @@ def kind_of(data: bytes, name: str) -> str:
     binary = b"\0" in data[:4096]
     for offset, mark, kind in _MAGIC:  # a mark of plain letters needs a NUL beside it: text may begin with "MZ" too
         if data.startswith(mark, offset) and (binary or not mark.isalnum()):
-            return kind
+            return ENCRYPTED if kind.startswith("an old Office") and _PACKAGE in data else kind
     suffix = suffix_of(name)
     if b"%PDF-" in data[:1024] and binary:  # some writers put a line or a mail header before it
         return "PDF"

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rag.load.cells import Row, tables
 from rag.load.glyphs import Glyphs, Line
 from rag.types import BlockKind
 
@@ -48,14 +49,17 @@ def blocks_of(number: int, lines: Sequence[Line]) -> Iterator[Part]:
     steps = sorted(round(a.base - b.base, 1) for a, b in itertools.pairwise(lines) if 0 < a.base - b.base < 3 * a.size)
     step = steps[len(steps) // 4] if steps else 0.0
     right = max((line.box[2] for line in lines), default=0.0)
-    rows = _rows(lines)
+    found = {first: (end, rows) for first, end, rows in tables(lines)}
     part: Part | None = None
-    for at, line in enumerate(lines):
-        if at in rows:
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        if at in found:
             if part:
                 yield part
                 part = None
-            yield _row(number, line)
+            at, rows = found[at]
+            yield from (_row(number, row) for row in rows)
             continue
         if part is None or _begins(part, line, step, right):
             if part:
@@ -63,32 +67,23 @@ def blocks_of(number: int, lines: Sequence[Line]) -> Iterator[Part]:
             part = _begin(number, line)
         else:
             _append(part, number, line)
+        at += 1
     if part:
         yield part
-
-
-def _rows(lines: Sequence[Line]) -> set[int]:
-    """Lines of tables: two or more in a row that have cells."""
-    celled = [bool(line.gaps) for line in lines]
-    return {n for n, cells in enumerate(celled) if cells and any(celled[max(0, n - 1) : n] + celled[n + 1 : n + 2])}
 
 
 def _place(number: int, at: array[int]) -> array[int]:
     return array("q", [-1 if position < 0 else number << PAGE | position for position in at])
 
 
-def _row(number: int, line: Line) -> Part:
-    words, at = [], array("q")
-    places = _place(number, line.at)
-    begin = 0
-    for gap in [*line.gaps, len(line.text)]:
-        if begin:
-            words.append(" | ")
-            at.extend([-1] * 3)
-        words.append(line.text[begin:gap])
-        at.extend(places[begin:gap])
-        begin = gap + 1
-    return Part("row", "".join(words), at, size=line.size, bold=line.bold, page=number, lines=1, last=line)
+def _row(number: int, row: Row) -> Part:
+    words: list[str] = []
+    at = array("q")
+    for cell in row.cells:
+        at.extend([-1] * 3 if words else [])
+        words.append(cell.text)
+        at.extend(_place(number, cell.at))
+    return Part("row", " | ".join(words), at, size=row.last.size, bold=row.last.bold, page=number, last=row.last)
 
 
 def _begin(number: int, line: Line) -> Part:
@@ -126,14 +121,18 @@ def _begins(part: Part, line: Line, step: float, right: float) -> bool:
     """Whether a line begins a new block."""
     last = part.last
     assert last
-    if abs(line.size - last.size) > 0.12 * last.size or (part.bold and not line.bold and part.lines < 3):
+    hanging = part.kind == "item" and line.box[0] > part.left + 0.3 * line.size
+    lighter = part.bold and not line.bold and part.lines < 3 and not hanging
+    if abs(line.size - last.size) > 0.12 * last.size or lighter:
         return True
     if line.bold and not part.bold and not last.bold and _ENDS.search(last.text):
         return True
     down = last.base - line.base
-    if (down > max(1.45 * step, 0.8 * line.size) and down > 1.2 * line.size) or _BULLET.match(line.text):
-        return True
     ended = _ENDS.search(last.text)
+    if (down > max(1.45 * step, 0.8 * line.size) and down > 1.2 * line.size) or (
+        _BULLET.match(line.text) and (ended or part.kind == "item" or not line.text[0].isdigit())
+    ):
+        return True
     if down < -0.5 * line.size:  # the next column, or something else
         return bool(ended) or line.box[0] < last.box[2]
     if part.kind == "item":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from rag.errors import LoadError
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 _FINE = 16  # steps of a point
+_PIXELS = 8_000_000  # of a picture: a large sheet is shown more coarsely
 
 
 @contextmanager
@@ -25,7 +27,8 @@ def opened(data: bytes, name: str) -> Iterator[pdfium.PdfDocument]:
     try:
         document = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:
-        if getattr(error, "err_code", 0) == raw.FPDF_ERR_PASSWORD:
+        # pdfium keeps its last error: a damaged file after an encrypted one would look encrypted too
+        if getattr(error, "err_code", 0) == raw.FPDF_ERR_PASSWORD and b"/Encrypt" in data:
             raise LoadError(f"{name}: encrypted; save it without a password") from None
         raise LoadError(f"{name}: damaged PDF, or cut off; copy it again from where it came") from None
     with closing(document):
@@ -90,12 +93,19 @@ def character_boxes(data: bytes, index: int, characters: Sequence[int]) -> list[
     return made
 
 
+def size(data: bytes, index: int) -> tuple[float, float]:
+    """Width and height of one page as it is shown, in points."""
+    with opened(data, "this file") as document, closing(_page(document, index)) as page:
+        width, height = page.get_size()
+    return width, height
+
+
 def image(data: bytes, index: int, scale: float) -> bytes:
-    """One page as a PNG of `scale` pixels a point."""
+    """One page as a PNG of `scale` pixels a point; of fewer where that would be more than `_PIXELS`."""
     with (
         opened(data, "this file") as document,
         closing(_page(document, index)) as page,
-        closing(page.render(scale=scale, rev_byteorder=True)) as bitmap,
+        closing(page.render(scale=_bounded(page, scale), rev_byteorder=True)) as bitmap,
     ):
         channels, stride = bitmap.n_channels, bitmap.stride
         pixels = bytes(bitmap.buffer)
@@ -106,3 +116,8 @@ def image(data: bytes, index: int, scale: float) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     )
+
+
+def _bounded(page: Any, scale: float) -> float:
+    width, height = page.get_size()
+    return float(min(scale, math.sqrt(_PIXELS / max(width * height, 1.0))))

@@ -6,6 +6,8 @@ whose lines run up and down is sorted from top to bottom, and that is said.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
 from array import array
 from collections import Counter
@@ -54,15 +56,25 @@ def read(file: File) -> Loaded:
     return Loaded((made,), tuple(found.problems), +found.left_out)
 
 
-def boxes(data: bytes, page: int, start: int, end: int) -> list[Box]:
+def boxes(data: bytes, page: int, start: int, end: int, revision: str = "") -> list[Box]:
     """Where `text[start:end]` of the canonical text stands on page `page` (from 1): a box for each printed line.
 
-    In points from the top left of the page as it is shown: x0, y0, x1, y1. The file is read again, so `data` must be
-    the bytes that were loaded; compare their revision first. Empty when nothing of the range is on that page.
+    In points from the top left of the page as it is shown: x0, y0, x1, y1; empty when nothing of the range is on that
+    page. `data` must be the bytes that were loaded, for they are read again. Raises LoadError when that gives another
+    text than the one of `revision`: an earlier version of this loader made it.
     """
-    _, places = _written(_read(File(data, "this file")).parts)
+    made, places = _places(data)
+    if revision not in ("", made):
+        raise LoadError("this file: an earlier version read its text; index it again to see the page")
     wanted = [place & ((1 << PAGE) - 1) for place in places[start:end] if place >= 0 and place >> PAGE == page - 1]
     return character_boxes(data, page - 1, wanted)
+
+
+@functools.lru_cache(maxsize=1)  # the next quote is often from the same file
+def _places(data: bytes) -> tuple[str, array[int]]:
+    """The revision of the canonical text, and the place of each of its code points."""
+    builder, places = _written(_read(File(data, "this file")).parts)
+    return f"sha256:{hashlib.sha256(builder.text.encode('utf-8')).hexdigest()}", places
 
 
 def _read(file: File) -> _Read:

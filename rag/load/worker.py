@@ -83,7 +83,7 @@ def read(file: File, *, seconds: float = SECONDS, memory: int = MEMORY) -> Loade
 
 
 def call(
-    task: str, file: File, *, seconds: float = SECONDS, memory: int = MEMORY, **options: int | float
+    task: str, file: File, *, seconds: float = SECONDS, memory: int = MEMORY, **options: int | float | str
 ) -> dict[str, Any]:
     """The reply of a worker to one of `_TASKS`. Raises LoadError as `read` does."""
     with _places:
@@ -193,10 +193,10 @@ def _load(file: File) -> dict[str, Any]:
     }
 
 
-def _boxes(file: File, page: int, start: int, end: int) -> dict[str, Any]:
-    from rag.load import pdf
+def _boxes(file: File, page: int, start: int, end: int, revision: str) -> dict[str, Any]:
+    from rag.load import paper, pdf
 
-    return {"boxes": pdf.boxes(file.data, page, start, end)}
+    return {"boxes": pdf.boxes(file.data, page, start, end, revision), "size": paper.size(file.data, page - 1)}
 
 
 def _image(file: File, page: int, scale: float) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from fastapi.staticfiles import StaticFiles
 from rag.errors import BadInput, NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
-from rag.web import chat, pages
+from rag.web import chat, pages, paper
 from rag.web.api import create_api
 from rag.web.conversations import conversations
 from rag.web.desk import Desk
@@ -101,6 +101,7 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
         return HTMLResponse(pages.library(settings.title))
 
     app.include_router(conversations(desk, api.state.gate))
+    paper.mount(app, answerer)
     app.mount("/ui", StaticFiles(directory=chat.STATIC))
     app.mount("/v1", api)
     app.state.uploads, app.state.gate = api.state.uploads, api.state.gate

@@ -51,6 +51,7 @@ def window(
         "revision": document.revision,
         "section": document.section_at(start),
         "on_pages": document.pages_of(start, end),
+        "paper": document.loader.startswith("pdf/"),  # its pages can be shown: see rag.web.paper
         "text": part,
         "from": low,
         "to": high,

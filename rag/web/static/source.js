@@ -1,5 +1,6 @@
 // The source pane: one document's canonical text, scrolled to and highlighting exactly the cited characters.
 import { answerMark, el, fill, icon, pieces, whereabouts } from "./parts.js";
+import { sheets } from "./paper.js";
 
 const MORE = 20000; // code points that "earlier" and "later" add
 const ARROW = { left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7", cross: "M6 6l12 12M18 6L6 18" };
@@ -15,6 +16,7 @@ export function mount(element, props) {
   pane.previous = button("previous", ARROW.left, () => step(-1));
   pane.next = button("next", ARROW.right, () => step(1));
   pane.steps = el("span", { class: "steps" }, pane.previous, pane.count, pane.next);
+  pane.paper = el("button", { type: "button", class: "paper-switch", title: words.paper_note, "aria-pressed": "false", hidden: true, onclick: turn }, words.paper);
   pane.title = el("h2", { dir: "auto" });
   pane.where = el("p", { class: "where", dir: "auto" });
   pane.state = el("p", { class: "state", role: "status" });
@@ -22,7 +24,7 @@ export function mount(element, props) {
   pane.root = el("aside", { class: "pane", "aria-label": words.source, tabindex: "-1", hidden: true },
     el("header", {},
       el("div", { class: "bar" }, el("span", { class: "kicker" }, words.source),
-        pane.steps, button("close", ARROW.cross, close)),
+        pane.steps, pane.paper, button("close", ARROW.cross, close)),
       pane.title, pane.where, pane.state),
     pane.text);
   document.addEventListener("keydown", (event) => {
@@ -79,6 +81,12 @@ function show(n) {
   load(place, {});
 }
 
+/** Switch between the text and the printed page; the choice holds for the citations that are opened next. */
+function turn() {
+  pane.paged = !pane.paged;
+  show(pane.n);
+}
+
 function say(kind, sentence) {
   pane.state.className = `state ${kind}`;
   pane.state.textContent = sentence;
@@ -119,8 +127,30 @@ function draw(place, found, edges) {
     found.more_after && more("later", { from: found.from, to: found.to + MORE }),
   ].filter(Boolean));
   prove(place, found, body);
+  pane.paper.hidden = !(found.paper && found.on_pages);
+  pane.paper.setAttribute("aria-pressed", String(Boolean(pane.paged) && !pane.paper.hidden));
+  if (pane.paged && !pane.paper.hidden && !body.classList.contains("unproved")) return print(place, found);
   if (edges.from === undefined) toQuote();
   else if (edges.to === found.to) text.scrollTop = text.scrollHeight - kept;
+}
+
+/** Show the pages that the quote stands on; where that cannot be done the text stays, and the reason is said. */
+async function print(place, found) {
+  const { words, loading } = pane;
+  const proved = pane.state.textContent;
+  say("loading", words.paper_loading);
+  try {
+    const made = await sheets(place, found, words, loading.signal);
+    if (loading.signal.aborted) return;
+    pane.text.replaceChildren(...made);
+    say("exact", words.paper_shown);
+  } catch (problem) {
+    if (loading.signal.aborted) return;
+    const told = problem instanceof Error ? words.unreachable : problem.message;
+    say("exact", proved);
+    pane.state.append(el("span", { class: "aside" }, told));
+  }
+  toQuote();
 }
 
 /** Check in the page itself that the highlighted characters are the quote, and say what was found. */
@@ -165,7 +195,7 @@ function before(body, position, label) {
 }
 
 function toQuote() {
-  const mark = pane.text.querySelector("mark");
+  const mark = pane.text.querySelector("mark, .on-paper");
   if (!mark) return;
   const [box, frame] = [mark.getBoundingClientRect(), pane.text.getBoundingClientRect()];
   pane.text.scrollTop += box.top - frame.top - frame.height / 4;

@@ -1,0 +1,127 @@
+"""Is anything lost or out of order? Our text beside an independent tool's, file by file.
+
+    python -m tests.fidelity FILE…            word recall and order, and the words that are missing
+    python -m tests.fidelity --speed FILE…    times beside pypdf, pdfminer.six and markitdown, where installed
+
+Reference: pdftotext (poppler) for PDF, pandoc for DOCX, EPUB, HTML and ODT, LibreOffice for XLSX and PPTX. What we leave
+out on purpose (running heads, hidden text) is in `rag inspect`; here it counts as missing, so the figures are a floor.
+Recall: the share of the reference's words that are in our text, counted with their number, hyphens at line ends aside.
+Order: the share of those words that stand in the same order, by the longest common subsequence of a diff.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from rag.errors import LoadError
+from rag.load import dispatch
+from rag.load.build import File
+from rag.load.kind import kind_of
+
+_PIECE = 4_000  # words that are compared for order at once: a diff's time grows with the square
+_PANDOC = {"DOCX": "docx", "EPUB": "epub", "HTML": "html", "OpenDocument": "odt"}
+
+
+def ours(file: Path) -> str:
+    """The canonical text of a file, read in this process."""
+    return "\n".join(document.text for document in dispatch.read(File(file.read_bytes(), file.name)).documents)
+
+
+def theirs(file: Path) -> str:
+    """The text that an independent tool sees."""
+    kind = kind_of(file.read_bytes(), file.name)
+    if kind == "PDF":
+        return _output("pdftotext", "-enc", "UTF-8", str(file), "-")
+    if kind in _PANDOC:
+        return _output("pandoc", "-f", _PANDOC[kind], "-t", "plain", "--wrap=none", str(file))
+    with tempfile.TemporaryDirectory() as folder:
+        target = {"XLSX": "csv", "PPTX": "pdf"}[kind]
+        profile = f"-env:UserInstallation=file://{folder}/profile"
+        _output("soffice", profile, "--headless", "--convert-to", target, "--outdir", folder, str(file))
+        made = next(Path(folder).glob(f"*.{target}"))
+        return made.read_text("utf-8") if target == "csv" else _output("pdftotext", str(made), "-")
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True).stdout.decode("utf-8", "replace")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, those that a line end parts put together."""
+    return re.findall(r"\w+", re.sub(r"[-\u00ad\u2010]\n\s*", "", text).replace("-", "").lower())
+
+
+def agreement(reference: Sequence[str], own: Sequence[str]) -> tuple[float, float, list[str]]:
+    """(recall, order, the words that are missing most often)."""
+    missing = Counter(reference) - Counter(own)
+    recall = 1 - missing.total() / max(1, len(reference))
+    same = 0
+    for begin in range(0, len(reference), _PIECE):  # the same share of both texts, with room on either side
+        part = reference[begin : begin + _PIECE]
+        scale = len(own) / max(1, len(reference))
+        near = own[max(0, int(begin * scale) - _PIECE // 4) : int((begin + _PIECE) * scale) + _PIECE // 4]
+        blocks = SequenceMatcher(None, part, near, autojunk=False).get_matching_blocks()
+        same += sum(block.size for block in blocks)
+    there = len(reference) - missing.total()
+    return recall, same / max(1, there), [word for word, _ in missing.most_common(8)]
+
+
+def readers() -> dict[str, Callable[[Path], object]]:
+    """The others that are installed."""
+    found: dict[str, Callable[[Path], object]] = {}
+    with contextlib.suppress(ImportError):
+        pypdf = importlib.import_module("pypdf")
+        found["pypdf"] = lambda file: [page.extract_text() for page in pypdf.PdfReader(file).pages]
+    with contextlib.suppress(ImportError):
+        miner = importlib.import_module("pdfminer.high_level")
+        found["pdfminer.six"] = lambda file: miner.extract_text(file)
+    with contextlib.suppress(ImportError):
+        markitdown = importlib.import_module("markitdown").MarkItDown()
+        found["markitdown"] = lambda file: markitdown.convert(str(file))
+    return found
+
+
+def seconds(read: Callable[[Path], object], file: Path) -> float:
+    """The best of three runs."""
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        read(file)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="our text of a file beside an independent tool's")
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--speed", action="store_true", help="times beside other readers, on an idle machine")
+    options = parser.parse_args()
+    for file in options.files:
+        try:
+            if options.speed:
+                own = seconds(ours, file)
+                ratios = [f"{name} {seconds(read, file) / own:.2f}×" for name, read in readers().items()]
+                print(f"{file.name}: {own:.2f} s; the time of {', '.join(ratios) or 'none other (not installed)'}")
+            else:
+                reference = words(theirs(file))
+                recall, order, missing = agreement(reference, words(ours(file)))
+                told = f"; missing: {' '.join(missing)}" if missing else ""
+                print(f"{file.name}: {len(reference)} words, recall {recall:.4f}, order {order:.4f}{told}")
+        except LoadError as error:
+            print(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
