@@ -5,7 +5,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch[^"]*\)",/\1/p' pyproject.toml)
 
 EXAMPLES := How many days of leave can I carry over?,What exactly counts as a closed sailing?,On which day of the month do wages arrive?
 
-.PHONY: setup chat sample test check gate bench clean
+.PHONY: setup chat sample test check gate bench load clean
 .DEFAULT_GOAL := setup
 
 setup: .venv/ready
@@ -32,6 +32,10 @@ test: setup
 gate: sample
 	$(BIN)/rag evaluate run samples/questions/report.jsonl --index index/sample --out build/evaluation
 	$(BIN)/rag evaluate gate build/evaluation --baseline samples/baseline.json
+
+# 50 users for 5 minutes and half of them for 30: on an idle machine. SHORT=1 takes a minute.
+load: setup
+	$(BIN)/python -m tests.load $(if $(SHORT),--users 10 --seconds 20 --soak 20 --passages 1000,--soak 1800)
 
 check: setup
 	$(BIN)/ruff check .

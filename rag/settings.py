@@ -49,6 +49,7 @@ class Settings:
     request_log: str = ""  # a file of JSON lines, one a request, without question texts; "": none
     audit_log: str = ""  # a file of JSON lines: who asked, uploaded, removed and rated; "": none
     audit_questions: int = 0  # 1: the audit log holds the questions too
+    state: str = ""  # the file of conversations, feedback and who owns an upload; "": with the index
     uploads: str = ""  # where uploaded files are kept; "": uploads/ in the index folder
     upload_bytes: int = 50_000_000  # of one file; 0: nobody may upload
     upload_quota: int = 1_000_000_000  # bytes of files that one user may keep

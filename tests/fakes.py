@@ -220,6 +220,13 @@ class FakeIndex:
         """Forget documents."""
         return sum(self.held.pop(id, None) is not None for id in ids)
 
+    def put(self, documents: Sequence[Document], progress: Callable[[float], None] | None = None) -> None:
+        """Hold documents."""
+        self.held.update((d.id, d) for d in documents)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
     def status(self) -> dict[str, object]:
         """A few counts."""
         return {"version": self.version, "documents": len(self.held)}

@@ -3,7 +3,7 @@
     python -m tests.fidelity FILE…            word recall and order, and the words that are missing
     python -m tests.fidelity --speed FILE…    times beside pypdf, pdfminer.six and markitdown, where installed
 
-Reference: pdftotext (poppler) for PDF, pandoc for DOCX, EPUB, HTML and ODT, LibreOffice for XLSX and PPTX. What we leave
+Reference: pdftotext (poppler) for PDF, pandoc for DOCX, EPUB, HTML and ODT, LibreOffice for the rest. What we leave
 out on purpose (running heads, hidden text) is in `rag inspect`; here it counts as missing, so the figures are a floor.
 Recall: the share of the reference's words that are in our text, counted with their number, hyphens at line ends aside.
 Order: the share of those words that stand in the same order, by the longest common subsequence of a diff.

@@ -378,9 +378,9 @@ def test_an_origin_that_is_none_is_refused_at_the_start(origin: str) -> None:
 
 
 def test_the_examples_of_the_guide_run(tmp_path: Path) -> None:
-    _, secret = Keys(tmp_path / "keys.sqlite").add("guide", ("ask", "admin", "metrics"), None)
+    _, secret = Keys(tmp_path / "keys.sqlite").add("guide", ("ask", "upload", "admin", "metrics"), None)
     listener = listen(Settings(port=0))
-    server = Server(create_app(FakeAnswerer(), Settings(login=("keys",), keys=str(tmp_path / "keys.sqlite"))))  # type: ignore[arg-type]
+    server = Server(create_app(FakeAnswerer(), Settings(index=str(tmp_path), login=("keys",))))  # type: ignore[arg-type]
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

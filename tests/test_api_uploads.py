@@ -316,6 +316,6 @@ def test_uploads_can_be_switched_off_or_have_no_place(tmp_path: Path) -> None:
     settings = Settings(index="postgresql://db/x")
     fake = type("Fake", (), {"index": None})()
     assert opened(fake, lambda: None, settings).largest == 0  # type: ignore[arg-type, return-value]
-    placed = dataclasses.replace(settings, uploads=str(tmp_path))
+    placed = dataclasses.replace(settings, uploads=str(tmp_path), state=str(tmp_path / "state.sqlite"))
     assert opened(fake, lambda: None, placed).folder == tmp_path  # type: ignore[arg-type, return-value]
     assert os.listdir(tmp_path) == []

@@ -102,6 +102,21 @@ def test_every_route_but_health_wants_to_know_who_asks(client: TestClient) -> No
         assert client.get(path).status_code == 401
 
 
+def test_every_route_is_shut_to_foreign_origins_and_hosts(client: TestClient) -> None:
+    own = {"authorization": f"Bearer {token()}", "cookie": "session=1"}
+    seen = 0
+    endless = ("/gradio_api/heartbeat/{session_hash}", "/gradio_api/queue/data")
+    for method, path in sorted(set(_routes(client.app))):
+        for foreign in () if path in endless else ("https://evil.example", "null"):
+            found = client.request(method, path, headers={**own, "origin": foreign, "sec-fetch-site": "cross-site"})
+            told = {name: value for name, value in found.headers.items() if name.startswith("access-control-allow")}
+            assert told == ({"access-control-allow-origin": "*"} if path in OPEN and path.startswith("/ui/") else {})
+            assert method in ("GET", "HEAD", "OPTIONS") or found.status_code in (403, 404), (method, path)
+            seen += found.status_code == 403
+        assert client.request(method, path, headers={**own, "host": "evil.example"}).status_code == 421, path
+    assert seen >= 20
+
+
 @pytest.mark.parametrize(
     "name",
     ["x-forwarded-user", "x-forwarded-email", "x-auth-request-user", "x-auth-request-groups", "remote-user", "cookie"],

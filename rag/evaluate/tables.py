@@ -32,8 +32,8 @@ def write_tables(
 ) -> tuple[str, list[str]]:  # fmt: skip
     """Do what is left to do, write OUT/table.md, and give its text and the sets that are not in `settings.data`.
 
-    readers: as in the settings. only: runs with one of these in their name. sample: at most so many questions a set.
-    Raises BadInput when OUT holds figures of another seed, sample, model or data.
+    readers: as in the settings. only: do only runs with one of these in their name (the table has all that are done).
+    sample: at most so many questions a set. Raises BadInput when OUT is of another seed, sample, model or data.
     """
     data = str(Path(settings.data).resolve())
     _state(out, {"data": data, "model": f"{settings.model} ({RECIPE})", "sample": sample, "seed": seed})
@@ -45,13 +45,13 @@ def write_tables(
         for made in runs(rereads=engines.trained):
             made = dataclasses.replace(made, sample=min(sample, made.sample or sample)) if sample else made
             path = Path(settings.data, made.file)
-            if only and not any(part in made.name for part in only):
-                continue
-            if not path.exists():
-                missing[made.file] = None
-                continue
             folder = out / (engines.name if made.reader else "search") / made.name
             if not (folder / SUMMARY).is_file():
+                if only and not any(part in made.name for part in only):
+                    continue
+                if not path.exists():
+                    missing[made.file] = None
+                    continue
                 began = time.monotonic()
                 engine, at_once = engines.of(made, path)
                 run(path, engine, out=folder, seed=seed, progress=progress, at_once=at_once, **made.options())

@@ -31,7 +31,9 @@ class Database(Protocol):
 
 def database(settings: Settings) -> Database:
     """Where the state of the configured index is kept. Raises BadInput."""
-    return Server(settings.index) if "://" in settings.index else SqliteFile(Path(settings.index) / FILE)
+    if settings.state or "://" not in settings.index:
+        return SqliteFile(Path(settings.state or Path(settings.index) / FILE))
+    return Server(settings.index)
 
 
 class SqliteFile:

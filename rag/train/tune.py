@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import tempfile
 from dataclasses import replace
@@ -31,13 +32,14 @@ FEWEST = 40  # rows
 def main(argv: list[str] | None = None) -> int:
     """Tune, compare on held-out rows, and ship or refuse (exit code 1)."""
     parser = argparse.ArgumentParser(prog="rag train", description=(__doc__ or "").split("\n")[0])
-    start = parser.add_mutually_exclusive_group(required=True)
-    start.add_argument("--from-shipped", action="store_true", help="start from the model of this package")
-    start.add_argument("--from", dest="checkpoint", type=Path, metavar="LAST.pt", help="start from a finished run")
+    origin = parser.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--from-shipped", action="store_true", help="start from the model of this package")
+    origin.add_argument("--from", dest="checkpoint", type=Path, metavar="LAST.pt", help="start from a finished run")
     parser.add_argument("--data", type=Path, required=True, help="labelled questions, or rows with their passage")
     parser.add_argument("--index", help="the index that the questions are about")
     parser.add_argument("--also", type=Path, metavar="DIR", help="the public training sets, drawn beside one's own")
     parser.add_argument("--share", type=float, default=0.08, help="of the examples that are one's own, with --also")
+    parser.add_argument("--blend", type=float, default=0.6, help="of the way from the start's weights to the tuned")
     parser.add_argument("--work", type=Path, help="checkpoints; a killed run goes on from there")
     parser.add_argument("--out", type=Path, default=Path("reader"), help="the folder of the new reader")
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -47,12 +49,13 @@ def main(argv: list[str] | None = None) -> int:
     tokenizer = examples.open_tokenizer(str(SHIPPED / "tokenizer.json"))
     corpus = corpus_of(options.data, options.index, options.also, options.share)
     model = start_from(options.checkpoint) if options.checkpoint else shipped.load(SHIPPED / "model.onnx")
+    start = copy.deepcopy(model)
     before = figures(model, tokenizer, corpus)
     say("before " + json.dumps(before))
     recipe = STAGE if options.also else GENTLE
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(model, corpus, tokenizer, recipe, Budget(options.minutes), options.work or Path(scratch))
-        tuned = run.train()
+        tuned = between(start, run.train(), options.blend)
     after = figures(tuned, tokenizer, corpus)
     say("after  " + json.dumps(after))
     if worth(after["own"]) <= worth(before["own"]):
@@ -100,6 +103,15 @@ def start_from(checkpoint: Path) -> Reader:
     model = from_bert(packaged() / "model.safetensors")
     model.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
     return model
+
+
+def between(start: Reader, end: Reader, share: float) -> Reader:
+    """Weights on the line between two models: what was learned is kept, what was known is not lost (WiSE-FT,
+    Wortsman et al. 2022)."""
+    blended = Reader(end.shape)
+    tail = end.state_dict()
+    blended.load_state_dict({name: torch.lerp(value, tail[name], share) for name, value in start.state_dict().items()})
+    return blended.eval()
 
 
 def figures(model: Reader, tokenizer: examples.Tokenizer, corpus: data.Corpus) -> dict[str, dict]:

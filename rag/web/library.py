@@ -153,9 +153,11 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
 
 
 def opened(answerer: Answerer, state: Callable[[], State], settings: Settings) -> Uploads:
-    """The uploads of these settings: beside the index, or where `uploads` says; without a place there are none."""
-    place = settings.uploads or ("" if "://" in settings.index else str(Path(settings.index) / "uploads"))
-    return Uploads(Path(place), state, answerer.index, settings.upload_bytes if place else 0, settings.upload_quota)
+    """The uploads of these settings. With an index on a server there are some only where `uploads` says where files are
+    kept."""
+    placed = "://" not in settings.index or bool(settings.uploads)
+    folder = Path(settings.uploads or Path(settings.index) / "uploads")
+    return Uploads(folder, state, answerer.index, settings.upload_bytes if placed else 0, settings.upload_quota)
 
 
 def shared(who: Identity, groups: list[str], everyone: bool, collection: str) -> tuple[str, ...] | None:
