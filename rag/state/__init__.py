@@ -18,7 +18,6 @@ import datetime
 import json
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rag.errors import BadInput, NotFound
@@ -61,7 +60,7 @@ class State:
     @classmethod
     def of(cls, settings: Settings) -> State | None:
         """The state of the configured index, when anything was left behind there."""
-        return cls.open(settings) if "://" in settings.index or (Path(settings.index) / FILE).exists() else None
+        return None if (file := getattr(database(settings), "file", None)) and not file.exists() else cls.open(settings)
 
     # ── conversations ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -43,7 +43,7 @@ WORDS: dict[str, Any] = {
     "delete_no": "Keep",
     "deleted": "The conversation was deleted.",
     "close_menu": "Close",
-    "export": "Take along",
+    "export": "Take this conversation along",
     "export_forms": {"markdown": "Markdown", "json": "JSON with selectors", "html": "Page to print"},
     "unknown": "There is nothing at this link for you: it is wrong, or what it names was deleted or is not shared.",
     "one_answer": "One answer from a conversation.",

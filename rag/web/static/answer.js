@@ -179,6 +179,7 @@ function acts(turn) {
   const bad = act("bad", () => {
     below.replaceChildren(complaint(turn, below, rate));
     below.querySelector("input").focus();
+    below.scrollIntoView({ block: "nearest" });
   }, { label: "👎", "aria-label": words.bad, title: words.bad });
   const mark = (rating) => {
     good.setAttribute("aria-pressed", String(rating?.good === true));
@@ -224,5 +225,5 @@ function complaint(turn, below, rate) {
   }, el("fieldset", {}, el("legend", {}, words.why),
     reasons.map(([value, text], i) => el("label", {}, el("input", { type: "radio", name, value, checked: i === 0 }), text))),
   comment, el("p", {}, words.feedback_note),
-  el("button", { type: "submit" }, words.send), el("button", { type: "button", onclick: () => below.replaceChildren() }, words.cancel));
+  el("div", { class: "ends" }, el("button", { type: "submit" }, words.send), el("button", { type: "button", onclick: () => below.replaceChildren() }, words.cancel)));
 }

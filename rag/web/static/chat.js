@@ -12,6 +12,7 @@ const SUN = "M12 3v2m0 14v2M3 12h2m14 0h2M5.6 5.6L7 7m10 10l1.4 1.4M5.6 18.4L7 1
 const PLUS = "M12 5v14M5 12h14";
 const LIST = "M4 7h16M4 12h16M4 17h10";
 const BOOKS = "M5 4h4v16H5zM10 4h4v16h-4zM15.5 5l3.5-1 3 15-3.5 1z";
+const DOWN = "M12 4v11m0 0l-4-4m4 4l4-4M5 19h14";
 const DRAFT = "pullquote-draft"; // what was typed and not answered: it outlives a reload and a new login
 const page = { turns: new Map(), asked: 0, busy: null, conversation: null };
 
@@ -245,7 +246,7 @@ function welcome({ documents, collections, examples }) {
 function taking(words) {
   const forms = Object.entries(words.export_forms).map(([form, name]) =>
     el("li", {}, el("a", { "data-form": form, href: "#", target: form === "html" ? "_blank" : null, rel: "noopener" }, name)));
-  const menu = el("details", { class: "take-along", hidden: true }, el("summary", {}, words.export), el("ul", {}, forms));
+  const menu = el("details", { class: "take-along", hidden: true }, el("summary", { "aria-label": words.export, title: words.export }, icon(DOWN)), el("ul", {}, forms));
   menu.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !menu.open) return;
     event.stopPropagation();

@@ -51,15 +51,16 @@ const small = (name, path, label, action) =>
 
 function later() {
   clearTimeout(drawer.typing);
-  drawer.typing = setTimeout(load, TYPING);
+  drawer.typing = setTimeout(() => load(), TYPING);
 }
 
-async function load() {
+/** Fetch the list; while a row is renamed or deleted it stays as it is, until that is done (`over`). */
+async function load(over = false) {
   const { words } = drawer;
   const sought = drawer.search.value.trim();
   try {
     const { conversations } = await call(`chat/conversations?${new URLSearchParams({ search: sought })}`);
-    if (sought !== drawer.search.value.trim()) return;
+    if (sought !== drawer.search.value.trim() || (over !== true && drawer.list.querySelector("form, .sure-delete"))) return;
     drawer.told.textContent = conversations.length ? "" : sought ? words.none_found : words.none_yet;
     drawer.list.replaceChildren(...conversations.map(row));
   } catch (failure) {
@@ -86,14 +87,14 @@ function rename(node, { id, title }) {
     event.preventDefault();
     try {
       if (box.value.trim()) await call(`chat/conversations/${id}`, { title: box.value });
-      await load();
+      await load(true);
       drawer.search.focus();
     } catch (failure) {
       drawer.told.textContent = told(failure, words);
     }
   };
   box.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { event.stopPropagation(); load(); drawer.search.focus(); }
+    if (event.key === "Escape") { event.stopPropagation(); load(true); drawer.search.focus(); }
   });
   node.replaceChildren(el("form", { onsubmit: done }, box));
   box.select();
@@ -101,7 +102,7 @@ function rename(node, { id, title }) {
 
 function remove(node, { id }) {
   const { words } = drawer;
-  const keep = el("button", { type: "button", onclick: () => { load(); drawer.search.focus(); } }, words.delete_no);
+  const keep = el("button", { type: "button", onclick: () => { load(true); drawer.search.focus(); } }, words.delete_no);
   const yes = el("button", {
     type: "button", class: "danger",
     onclick: async () => {
@@ -112,7 +113,7 @@ function remove(node, { id }) {
       } catch (failure) {
         drawer.told.textContent = told(failure, words);
       }
-      load();
+      load(true);
       drawer.search.focus();
     },
   }, words.delete_yes);
