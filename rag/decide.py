@@ -20,7 +20,7 @@ SPANS_A_HIT = 3  # spans of one passage that become candidates
 CITATIONS = 3  # the most that one Answer shows
 RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability
 RELEVANT = 0.35  # below this relevance of the best passage, silence is `no_passage`
-SAME_SUBJECT = 0.6  # cosine from which two quotes are about the same thing, so that their numbers can disagree
+SAME_SUBJECT = 0.5  # cosine from which two quotes are about the same thing, so that their numbers can disagree
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.I)
 
 
