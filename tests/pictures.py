@@ -16,7 +16,7 @@ from tests.test_browser import CHROMIUM, FLAGS, PATIENCE, ask
 
 FIRST = "What exactly counts as a closed sailing?"
 QUESTIONS = (FIRST, "How many days of leave can I carry over?", "On which day of the month do wages arrive?")
-SILENT = "What is the wifi password of the crew mess?"
+SILENT = "Who is allowed to use the photocopier?"
 
 
 @contextmanager
