@@ -791,7 +791,7 @@ def test_the_quote_is_marked_on_its_page_and_a_changed_file_keeps_its_text(visit
     document = answerer.documents[0]
     question = "Who confirms it?"
     answerer.script = {question: (((document, QUOTE, "the harbour office"), (MEMO, MEMO.text[:40], "all teams")),)}
-    with serving(answerer) as (address, _):
+    with serving(answerer, tmp_path / "served") as (address, _):
         page = visit(address=address)
         turn = ask(page, question)
         turn.locator(".cite").first.click()
