@@ -4,12 +4,14 @@ const portals = new Set((document.querySelector("meta[name=pullquote-portals]")?
 const FRAMED = `#conversation .html-container > div { min-height: 0; } .turn:last-child { min-height: 0 !important; }
   html, body { overflow-y: hidden; } gradio-app, .gradio-container { min-height: 0 !important; }`;
 
-try {
-  void window.localStorage;
-} catch { // a browser that blocks storage of framed sites: what is kept lasts as long as the page
-  const kept = new Map();
-  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, String(value)), removeItem: (key) => kept.delete(key) };
-  Object.defineProperty(window, "localStorage", { value: storage });
+for (const name of ["localStorage", "sessionStorage"]) {
+  try {
+    void window[name];
+  } catch { // a browser that blocks storage of framed sites: what is kept lasts as long as the page
+    const kept = new Map();
+    const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, String(value)), removeItem: (key) => kept.delete(key) };
+    Object.defineProperty(window, name, { value: storage });
+  }
 }
 
 if (window.parent !== window && portals.size) {
