@@ -500,8 +500,15 @@ def test_a_server_that_went_away_is_said_and_the_page_recovers(visit: Visit, tmp
 # ---- what is kept
 
 
+EMPTIED = """async () => {
+  const { conversations } = await (await fetch("chat/conversations")).json();
+  for (const one of conversations) await fetch("chat/conversations/" + one.id, { method: "DELETE" });
+}"""  # what other tests asked
+
+
 def test_history_is_found_renamed_opened_and_deleted(visit: Visit, answerer: FakeAnswerer) -> None:
     page = visit()
+    page.evaluate(EMPTIED)
     ask(page, "How long may I keep a chart?")
     kept = page.url
     assert "#conversation/" in kept

@@ -183,4 +183,4 @@ def test_a_thousand_full_pages_need_little_memory() -> None:
     lines = [[(50, 790 - 18 * n, 11, f"{page}.{n} {words}") for n in range(15)] for page in range(1000)]
     loaded = worker.read(File(pdf(lines), "long.pdf"), seconds=600, memory=400 << 20)
     assert len(loaded.documents[0].pages) == 1000
-    assert len(loaded.documents[0].text) > 1_000_000
+    assert len(loaded.documents[0].text) > 900_000
