@@ -779,7 +779,7 @@ def test_text_is_easy_to_read_in_light_and_dark(visit: Visit, scheme: str) -> No
     other = page.evaluate("getComputedStyle(document.querySelector('.gradio-container')).backgroundColor")
     assert other != ground
     page.reload()
-    page.wait_for_selector(".welcome button")
+    page.wait_for_selector(".turn")
     kept = page.evaluate("getComputedStyle(document.querySelector('.gradio-container')).backgroundColor")
     assert kept == other
 
