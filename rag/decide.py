@@ -21,7 +21,9 @@ CITATIONS = 3  # the most that one Answer shows
 RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability
 RELEVANT = 0.35  # below this relevance of the best passage, silence is `no_passage`
 SAME_SUBJECT = 0.5  # cosine from which two quotes are about the same thing, so that their numbers can disagree
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.I)
+_WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
+_DIGITS = {word: str(n) for n, word in enumerate(_WORDS, 1)}
+_NUMBER = re.compile(rf"\d+(?:[.,]\d+)*|\b(?:{'|'.join(_WORDS)})\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,8 @@ class Candidate:
     answer: tuple[int, int]
     features: Mapping[str, float]  # what the calibrator sees
     no_answer: bool  # the reader itself prefers "no answer" here
-    vector: np.ndarray | None = dataclasses.field(
-        default=None, compare=False, repr=False
-    )  # [d], unit: of quote and headings
+    # [d], unit: the embedding of the quote below its headings
+    vector: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
     probability: float = 0.0
 
     @property
@@ -99,7 +100,7 @@ def conflicting(groups: Sequence[Sequence[Candidate]]) -> bool:
 
 
 def _conflict(one: Candidate, other: Candidate) -> bool:
-    numbers = [set(_NUMBER.findall(c.text)) for c in (one, other)]
+    numbers = [{_DIGITS.get(n.lower(), n) for n in _NUMBER.findall(c.text)} for c in (one, other)]
     if one.hit.document_id == other.hit.document_id or not all(numbers) or numbers[0] & numbers[1]:
         return False
     return one.vector is not None and other.vector is not None and float(one.vector @ other.vector) >= SAME_SUBJECT

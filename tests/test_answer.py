@@ -54,6 +54,15 @@ def test_documents_that_differ_are_kept_apart_with_their_dates(answerer):
     assert {(a.text, a.dates) for a in answer.answers} == {("26 weeks", ("2026-04-01",)), ("18 weeks", ("2020-01-01",))}
 
 
+def test_a_number_in_words_agrees_with_the_same_in_digits(tmp_path):
+    said = {"a": "The quay closes for four days in May.", "b": "The quay closes for 4 days in May."}
+    answer = engine(tmp_path, [Document(name, text) for name, text in said.items()]).ask(
+        "How long does the quay close?"
+    )
+    assert {citation.document_id for citation in answer.citations} == {"a", "b"}
+    assert not answer.conflict
+
+
 def test_the_same_fact_from_two_documents_is_one_answer(tmp_path):
     same = [Document(name, "The quay opens at 6:30 every day.") for name in ("a", "b")]
     answer = engine(tmp_path, same).ask("When does the quay open?")

@@ -26,7 +26,7 @@ from rag.settings import Settings
 from rag.state import SavedTurn, State
 from rag.types import Filters, Turn
 from rag.web.identity import Identity
-from rag.web.limits import Gate
+from rag.web.limits import Gate, in_background
 from rag.web.shown import Shown
 from rag.web.words import WORDS
 
@@ -37,7 +37,6 @@ REMEMBERED = 6  # turns of a conversation that a follow-up can refer to
 FIRST = 3  # passages that are shown while they are read
 VISITOR = "pullquote_visitor"  # the cookie that stands for a name where there is no login
 VISITING = "visitor:"
-_WORKING: set[asyncio.Task[None]] = set()
 
 
 class Strict(BaseModel):
@@ -151,14 +150,7 @@ async def answering(desk: Desk, gate: Gate, who: Identity, owner: str, body: Ask
             desk.state.finish(turn.id, problem=found["message"])
             tell(**found)
 
-    working = loop.create_task(to_thread.run_sync(work))
-    _WORKING.add(working)  # the loop itself holds tasks only weakly
-
-    def done(task: asyncio.Task[None]) -> None:
-        _WORKING.discard(task)
-        gate.leave()
-
-    working.add_done_callback(done)
+    in_background(work, gate)
     return _lines(told, {"kind": "asked", **{name: getattr(turn, name) for name in ("id", "conversation", "filters")}})
 
 

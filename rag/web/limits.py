@@ -6,7 +6,9 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
+from anyio import to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag.web.identity import Identity
@@ -14,6 +16,7 @@ from rag.web.problem import Refused, of
 
 COUNTED = ("/v1/", "/source", "/chat/ask", "/gradio_api/queue/join")  # paths that cost something
 REMEMBERED = 10_000  # identities
+_WORKING: set[asyncio.Task[None]] = set()
 
 
 class Rate:
@@ -80,3 +83,15 @@ class Gate:
 
     async def __aexit__(self, *failure: object) -> None:
         self.leave()
+
+
+def in_background(work: Callable[[], None], gate: Gate) -> None:
+    """Do this on a thread, whoever still waits for it; the entered gate is left when it is done."""
+    working = asyncio.get_running_loop().create_task(to_thread.run_sync(work))
+    _WORKING.add(working)  # the loop itself holds tasks only weakly
+
+    def done(task: asyncio.Task[None]) -> None:
+        _WORKING.discard(task)
+        gate.leave()
+
+    working.add_done_callback(done)

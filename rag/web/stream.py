@@ -8,14 +8,11 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from anyio import to_thread
-
 from rag.errors import RagError
-from rag.web.limits import Gate
+from rag.web.limits import Gate, in_background
 from rag.web.problem import of
 
 Event = tuple[str, Any]
-_WORKING: set[asyncio.Task[None]] = set()
 
 
 def begin(answer: Callable[..., Any], gate: Gate) -> asyncio.Queue[Event]:
@@ -37,14 +34,7 @@ def begin(answer: Callable[..., Any], gate: Gate) -> asyncio.Queue[Event]:
             logging.getLogger(__name__).exception("a question could not be answered")
             tell("problem", {"type": "about:blank", "title": "Internal Server Error", "status": 500, "code": "error"})
 
-    working = loop.create_task(to_thread.run_sync(work))
-    _WORKING.add(working)  # the loop itself holds tasks only weakly
-
-    def done(task: asyncio.Task[None]) -> None:
-        _WORKING.discard(task)
-        gate.leave()
-
-    working.add_done_callback(done)
+    in_background(work, gate)
     return told
 
 
