@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, help="checkpoints; a killed run goes on from there")
     parser.add_argument("--out", type=Path, default=Path("reader"), help="the folder of the new reader")
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--examples", type=int, help="instead of --minutes: the same run on any machine")
+    parser.add_argument("--seed", type=int, default=1, help="of what is drawn; another one for another stage")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
@@ -52,9 +54,10 @@ def main(argv: list[str] | None = None) -> int:
     start = copy.deepcopy(model)
     before = figures(model, tokenizer, corpus)
     say("before " + json.dumps(before))
-    recipe = STAGE if options.also else GENTLE
+    recipe = replace(STAGE if options.also else GENTLE, seed=options.seed)
     with tempfile.TemporaryDirectory() as scratch:
-        run = Run(model, corpus, tokenizer, recipe, Budget(options.minutes), options.work or Path(scratch))
+        budget = Budget(options.minutes, options.examples)
+        run = Run(model, corpus, tokenizer, recipe, budget, options.work or Path(scratch))
         tuned = between(start, run.train(), options.blend)
     after = figures(tuned, tokenizer, corpus)
     say("after  " + json.dumps(after))
