@@ -36,7 +36,7 @@ class FullText(Sqlite):
 
         It reads a row a document, not a passage: the keys of a document's passages follow one another.
         """
-        where, values = _where(filters)
+        where, values = where_of(filters)
         if not where:
             return None
         rows = self.db.execute(
@@ -51,7 +51,7 @@ class FullText(Sqlite):
 
     def any_passage(self, filters: Filters) -> bool:
         """True when the filters leave anything."""
-        where, values = _where(filters)
+        where, values = where_of(filters)
         query = f"SELECT 1 FROM documents d WHERE first IS NOT NULL AND {where or 'true'} LIMIT 1"
         return self.db.execute(query, values).fetchone() is not None
 
@@ -63,7 +63,7 @@ class FullText(Sqlite):
         match, common = self._affordable(terms)
         if not match:
             return []
-        where, values = _where(filters)
+        where, values = where_of(filters)
         rows = self.db.execute(
             f"SELECT l.rowid, -bm25(lexical, 0.5, 1.0) AS score FROM lexical l{_joined(where)} lexical MATCH ?"
             " ORDER BY score DESC, l.rowid LIMIT ?",
@@ -124,7 +124,7 @@ class FullText(Sqlite):
 
     def frequency(self, term: str, filters: Filters, most: int = 1000) -> int:
         """How many passages that the filters leave have a term, counted up to `most`."""
-        where, values = _where(filters)
+        where, values = where_of(filters)
         rows = self.db.execute(
             f"SELECT count(*) FROM (SELECT 1 FROM lexical l{_joined(where)} lexical MATCH ? LIMIT {most})",
             (*values, f'"{term}"'),
@@ -132,7 +132,7 @@ class FullText(Sqlite):
         return int(rows.fetchone()[0])
 
 
-def _where(filters: Filters) -> tuple[str, list[Any]]:
+def where_of(filters: Filters) -> tuple[str, list[Any]]:
     """SQL over `documents d` for the filters, and its values. A document without groups may be read by everyone."""
     parts: list[str] = []
     values: list[Any] = []

@@ -112,9 +112,9 @@ class Index:
         """The document as it was indexed. Raises NotFound."""
         return self.store.document(document_id)
 
-    def documents(self) -> list[DocumentInfo]:
-        """Every document, by id."""
-        return list(self.store.documents())
+    def documents(self, groups: tuple[str, ...] | None = None) -> list[DocumentInfo]:
+        """The documents that members of `groups` may read (None: every one), by id; one query."""
+        return list(self.store.documents(Filters(groups=groups)))
 
     @property
     def dimension(self) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rag.errors import NotFound
 from rag.index import Index
 from rag.rows import DocumentInfo
-from rag.types import Document, Filters
+from rag.types import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,7 @@ class Readable:
 
     def documents(self) -> Iterator[DocumentInfo]:
         """The readable documents, by id."""
-        for info in self.index.documents():
-            if self.groups is None or self.index.readable(Filters(documents=(info.id,), groups=self.groups)):
-                yield info
+        yield from self.index.documents(self.groups)
 
 
 def may_read(allowed: tuple[str, ...], groups: tuple[str, ...] | None) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rag.errors import NotFound
-from rag.fulltext import FullText
+from rag.fulltext import FullText, where_of
 from rag.rows import (
     COLUMNS,
     DocumentInfo,
@@ -30,6 +30,7 @@ from rag.sqlite import Connection
 from rag.types import Document, Filters, Passage
 
 _BATCH = 10_000
+EVERY = Filters()
 
 
 class Store(FullText):
@@ -54,11 +55,13 @@ class Store(FullText):
             raise NotFound(f"no document {document_id!r} in {self.file.parent}; `rag search` shows ids")
         return document_of(row)
 
-    def documents(self) -> Iterator[DocumentInfo]:
-        """Every document, by id."""
+    def documents(self, filters: Filters = EVERY) -> Iterator[DocumentInfo]:
+        """The documents that the filters leave, by id."""
+        where, values = where_of(filters)
         rows = self.db.execute(
             "SELECT id, title, source, collection, date, revision, coalesce(last - first + 1, 0)"
-            " FROM documents ORDER BY id"
+            f" FROM documents d WHERE {where or 'true'} ORDER BY id",
+            values,
         )
         return (DocumentInfo(*row) for row in rows)
 

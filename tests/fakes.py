@@ -201,8 +201,8 @@ class FakeIndex:
             raise NotFound(f"document {id!r} is not in the index; `rag status` lists what is")
         return self.held[id]
 
-    def documents(self) -> list[DocumentInfo]:
-        """Every document, in the order of their ids."""
+    def documents(self, groups: tuple[str, ...] | None = None) -> list[DocumentInfo]:
+        """Every document, in the order of their ids; none has groups."""
         return [
             DocumentInfo(d.id, d.title, d.source, d.collection, d.date, d.revision, max(1, len(d.blocks)))
             for _, d in sorted(self.held.items())

