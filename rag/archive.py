@@ -1,4 +1,5 @@
-"""An index as one portable file: a zip of JSON lines and float16 vectors with a checksum each; also the backup."""
+"""An index as one portable file: a zip of JSON lines and float16 vectors with a checksum each,
+and the files that users uploaded; also the backup."""
 
 from __future__ import annotations
 
@@ -6,23 +7,29 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from rag.errors import BadInput, IndexMismatch, NotFound
+from rag.originals import Original
 from rag.rows import COLUMNS, FORMAT, FileState, Record, document_of, document_row, units_json, units_of
 from rag.sqlite import FILE
+from rag.state import Upload
 from rag.store import Store
 from rag.types import Passage
 
 _KIND = "pullquote index"
 _PARTS = ("roots.jsonl", "files.jsonl", "documents.jsonl", "vectors.f16")
+_UPLOADS = "uploads.jsonl"
+_UPLOAD = re.compile(r"uploads/[0-9a-f]{32}")
+Restore = Callable[[Upload, dict[str, Any], IO[bytes]], None]
 
 
-def export(store: Store, target: str | Path) -> int:
-    """Write everything in the store to `target`, in one step; how many documents. Raises BadInput."""
+def export(store: Store, target: str | Path, originals: Sequence[Original] = ()) -> int:
+    """Write the store and these uploads to `target`, in one step; how many documents. Raises BadInput."""
     new = Path(f"{target}.new")
     meta = store.meta()
     try:
@@ -57,6 +64,13 @@ def export(store: Store, target: str | Path) -> int:
                 with archive.open(_PARTS[3], "w", force_zip64=True) as out:
                     sums[_PARTS[3]] = _copy(vectors, out)
             side.unlink()
+            if originals:
+                owned = ([*dataclasses.astuple(one.upload), one.progress] for one in originals)
+                sums[_UPLOADS] = _write(archive, _UPLOADS, owned)
+            for one in originals:
+                part = f"uploads/{one.upload.id}"
+                with one.file.open("rb") as file, archive.open(part, "w", force_zip64=True) as out:
+                    sums[part] = _copy(file, out)
             manifest = {
                 "kind": _KIND, "format": FORMAT, "model": meta["model"], "dimension": int(meta["dimension"]),
                 "version": store.version, "documents": documents, "sha256": sums,
@@ -91,9 +105,10 @@ def copy(source: Store, target: Store) -> int:
     return documents
 
 
-def import_(source: str | Path, folder: Path) -> int:
+def import_(source: str | Path, folder: Path, restore: Restore | None = None) -> int:
     """Make the index `folder` from an archive; how many documents. Every checksum and range is proved on the way, and
-    the index appears whole or not at all. Raises NotFound, BadInput, IndexMismatch."""
+    the index appears whole or not at all, after `restore` was given each upload. Raises NotFound, BadInput,
+    IndexMismatch."""
     if (folder / FILE).exists():
         raise BadInput(f"{folder}: there is an index already; import into another --index")
     try:
@@ -115,6 +130,12 @@ def import_(source: str | Path, folder: Path) -> int:
                 store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 store.close()
+            for row in _lines(archive, _UPLOADS) if _UPLOADS in manifest["sha256"] else ():
+                id_, owner, name, size, groups, created, progress = row
+                upload = Upload(id_, owner, name, size, None if groups is None else tuple(groups), created)
+                if restore:
+                    with archive.open(f"uploads/{id_}") as content:
+                        restore(upload, progress, content)
             os.replace(made / FILE, folder / FILE)
             for left in made.iterdir():
                 left.unlink()
@@ -130,7 +151,10 @@ def import_(source: str | Path, folder: Path) -> int:
 
 def _manifest(archive: zipfile.ZipFile, source: str | Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads(archive.read("manifest.json"))
-    if manifest.get("kind") != _KIND or set(manifest["sha256"]) != set(_PARTS):
+    others = set(manifest["sha256"]) - set(_PARTS) - {_UPLOADS}
+    if manifest.get("kind") != _KIND or not set(_PARTS) <= set(manifest["sha256"]):
+        raise ValueError("no archive of an index")
+    if not all(map(_UPLOAD.fullmatch, others)):
         raise ValueError("no archive of an index")
     if manifest["format"] > FORMAT:
         raise IndexMismatch(f"{source}: format {manifest['format']} is newer than {FORMAT}; upgrade pullquote")

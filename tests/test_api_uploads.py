@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -19,9 +20,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from rag.answer import Answerer
-from rag.errors import BadInput
+from rag.archive import export, import_
+from rag.errors import BadInput, IndexMismatch
 from rag.index import Index
 from rag.keys import Keys
+from rag.originals import originals, restore
 from rag.overlap import OverlapReader
 from rag.settings import Settings
 from rag.state import State
@@ -319,3 +322,49 @@ def test_uploads_can_be_switched_off_or_have_no_place(tmp_path: Path) -> None:
     placed = dataclasses.replace(settings, uploads=str(tmp_path))
     assert opened(fake, lambda: None, placed).folder == tmp_path  # type: ignore[arg-type, return-value]
     assert os.listdir(tmp_path) == []
+
+
+def test_an_export_brings_uploads_back_with_their_owners_and_originals(held: Any, tmp_path: Path) -> None:
+    answerer, client, headers = held
+    upload = send(client, headers["ann"], NOTE, group="staff").json()["id"]
+    assert settled(client, headers["ann"], upload)["stage"] == "done"
+    kept = originals(answerer.settings)
+    assert [(one.upload.owner, one.upload.groups) for one in kept] == [("key:ann", ("staff",))]
+    assert export(answerer.index.store, tmp_path / "out.zip", kept) == 1
+    again = dataclasses.replace(
+        answerer.settings, index=str(tmp_path / "again"), keys=str(tmp_path / "index/keys.sqlite")
+    )
+    assert import_(tmp_path / "out.zip", tmp_path / "again", functools.partial(restore, again)) == 1
+    encoder = HashingEncoder()
+    index = Index.open(tmp_path / "again", encoder=encoder)
+    app = create_app(Answerer(index, OverlapReader(encoder), again), again)
+    app.state.uploads.start()  # it sweeps documents whose upload is gone: these are not
+    with TestClient(app, base_url=HOME) as other:
+        found = other.get(f"/v1/uploads/{upload}", headers=headers["ann"]).json()
+        assert (found["stage"], found["groups"]) == ("done", ["staff"])
+        document = found["documents"][0]
+        for user, status in (("ann", 200), ("bob", 200), ("eve", 404)):
+            got = other.get("/v1/original", params={"document": document}, headers=headers[user])
+            assert got.status_code == status
+            assert status == 404 or got.text == NOTE
+        assert other.get(f"/v1/uploads/{upload}", headers=headers["bob"]).status_code == 404
+        assert other.delete(f"/v1/uploads/{upload}", headers=headers["ann"]).json()["removed"] == 1
+    app.state.uploads.stop()
+    index.close()
+
+
+def test_a_damaged_original_is_refused_before_anything_is_there(held: Any, tmp_path: Path) -> None:
+    answerer, client, headers = held
+    upload = send(client, headers["ann"], NOTE).json()["id"]
+    settled(client, headers["ann"], upload)
+    export(answerer.index.store, tmp_path / "out.zip", originals(answerer.settings))
+    again = dataclasses.replace(answerer.settings, index=str(tmp_path / "again"))
+    for part, becomes, says in ((f"uploads/{upload}", None, "checksum"), ("manifest.json", "uploads/../x", "sound")):
+        with zipfile.ZipFile(tmp_path / "out.zip") as good, zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+            for name in good.namelist():
+                data = good.read(name)
+                changed = data.replace(f"uploads/{upload}".encode(), becomes.encode()) if becomes else b"x" + data
+                bad.writestr(name, changed if name == part else data)
+        with pytest.raises(IndexMismatch, match=says):
+            import_(tmp_path / "bad.zip", tmp_path / "again", functools.partial(restore, again))
+        assert not (tmp_path / "again").exists()

@@ -25,7 +25,7 @@ LEVELS = [
         "batch",
         "calibrate",
     },
-    {"embed", "ledger", "pages"},
+    {"embed", "ledger", "pages", "originals"},
     {"sqlite", "postgres"},
     {"fulltext"},
     {"store"},

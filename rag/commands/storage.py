@@ -25,20 +25,28 @@ def export(args: argparse.Namespace) -> int:
     """`rag export FILE.zip`"""
     from rag import archive
     from rag.index import Index
+    from rag.originals import originals
 
     chosen = settings(args)
-    print(f"{args.file}: {archive.export(Index.open(chosen.index, chosen).store, args.file)} documents")
+    kept = originals(chosen)
+    documents = archive.export(Index.open(chosen.index, chosen).store, args.file, kept)
+    print(f"{args.file}: {documents} documents" + (f", {len(kept)} uploaded files" if kept else ""))
     return DONE
 
 
 def import_(args: argparse.Namespace) -> int:
     """`rag import FILE.zip`"""
-    from rag import archive
+    import functools
 
-    folder = settings(args).index
+    from rag import archive
+    from rag.originals import restore
+
+    chosen = settings(args)
+    folder = chosen.index
     if "://" in folder:
         raise BadInput("import into a folder, then `rag migrate` it to the server")
-    print(f"index {folder}: {archive.import_(args.file, Path(folder))} documents, nothing embedded")
+    documents = archive.import_(args.file, Path(folder), functools.partial(restore, chosen))
+    print(f"index {folder}: {documents} documents, nothing embedded")
     return DONE
 
 

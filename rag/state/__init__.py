@@ -215,10 +215,15 @@ class State:
         """A user brought a file of `size` bytes."""
         limit = None if groups is None else tuple(groups)
         upload = Upload(secrets.token_hex(16), owner, name, size, limit, _now())
-        with self._db.writing() as run:
-            row = (upload.id, owner, name, size, json.dumps(limit), upload.created)
-            run("INSERT INTO uploads VALUES(?, ?, ?, ?, ?, ?)", row)
+        self.put_upload(upload)
         return upload
+
+    def put_upload(self, upload: Upload) -> None:
+        """Write down an upload, in place of the one of that id."""
+        row = (upload.id, upload.owner, upload.name, upload.size, json.dumps(upload.groups), upload.created)
+        with self._db.writing() as run:
+            run("DELETE FROM uploads WHERE id = ?", (upload.id,))
+            run("INSERT INTO uploads VALUES(?, ?, ?, ?, ?, ?)", row)
 
     def uploads(self, owner: str | None = None) -> list[Upload]:
         """The uploads of a user (None: of all, for the program itself), oldest first."""

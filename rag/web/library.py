@@ -6,13 +6,13 @@ import base64
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from starlette.responses import FileResponse, JSONResponse
 
 from rag.errors import NotFound
+from rag.originals import folder
 from rag.readable import Readable
 from rag.settings import Settings
 from rag.state import State, Upload
@@ -156,8 +156,9 @@ def opened(answerer: Answerer, state: Callable[[], State], settings: Settings) -
     """The uploads of these settings. With an index on a server there are some only where `uploads` says where files are
     kept."""
     placed = "://" not in settings.index or bool(settings.uploads)
-    folder = Path(settings.uploads or Path(settings.index) / "uploads")
-    return Uploads(folder, state, answerer.index, settings.upload_bytes if placed else 0, settings.upload_quota)
+    return Uploads(
+        folder(settings), state, answerer.index, settings.upload_bytes if placed else 0, settings.upload_quota
+    )
 
 
 def shared(who: Identity, groups: list[str], everyone: bool, collection: str) -> tuple[str, ...] | None:
