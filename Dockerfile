@@ -16,7 +16,7 @@ FROM python:3.12-slim-bookworm
 RUN useradd --uid 10001 --create-home pullquote && install -d -o pullquote /data
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/cache /opt/cache
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 RAG_CACHE=/opt/cache RAG_INDEX=/data/index RAG_HOST=0.0.0.0
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 RAG_CACHE=/opt/cache ORT_DISABLE_TELEMETRY=1 RAG_INDEX=/data/index RAG_HOST=0.0.0.0
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rag.answer import Answerer
 
 __version__ = "0.1.0"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else onnxruntime makes a device id when it is imported, and reports home
 __all__ = ["Answer", "Answerer", "Citation", "Document", "Filters", "RagError"]
 
 

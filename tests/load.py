@@ -3,6 +3,9 @@
 Every question has one known answer: the first that was given to it, by a server with nothing else to do. Any other is
 an error. Exit 0: no error, no answer lost or mixed up, overload gave 503 and was over within five seconds, and memory
 grew by less than 5 %. With `--small` everything is small, with a hashing encoder and the reader that compares words.
+
+`--seconds 300 --soak 0` and `--seconds 0 --soak 1800` measure the two halves alone. After each part what is known goes
+to `--out` as JSON and, beside it, as Markdown; a run that is ended early says so in `wrong`.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -17,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +83,7 @@ class Asking:
         self.address = address
         self.asked = asked
         self.known = known  # the answer to each question
+        self.until = 0.0  # when to stop, on the monotonic clock
         self.took: list[float] = []
         self.found: Counter[str] = Counter()
         self._guard = threading.Lock()
@@ -86,16 +92,20 @@ class Asking:
         """Ask for so long; questions answered a second."""
         with httpx.Client(base_url=self.address, timeout=120, limits=httpx.Limits(max_connections=None)) as client:
             began = time.monotonic()
-            threads = [threading.Thread(target=self._user, args=(client, n, began + seconds)) for n in range(users)]
+            self.until = began + seconds
+            threads = [threading.Thread(target=self._user, args=(client, n)) for n in range(users)]
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                thread.join()
+            try:
+                for thread in threads:
+                    thread.join()
+            finally:
+                self.until = 0.0
         return self.found["right"] / (time.monotonic() - began)
 
-    def _user(self, client: httpx.Client, user: int, until: float) -> None:
+    def _user(self, client: httpx.Client, user: int) -> None:
         chance = random.Random(user)
-        while time.monotonic() < until:
+        while time.monotonic() < self.until:
             self.ask(client, chance.choice(self.asked))
 
     def ask(self, client: httpx.Client, n: int) -> None:
@@ -120,9 +130,14 @@ class Asking:
             if outcome == "right":
                 self.took.append(took)
 
-    def percentile(self, share: int) -> float:
-        """Milliseconds."""
-        return round(1000 * statistics.quantiles(self.took, n=100)[share - 1], 1)
+    def percentile(self, share: int) -> float | None:
+        """Milliseconds; None when too few were answered to say."""
+        return round(1000 * statistics.quantiles(self.took, n=100)[share - 1], 1) if len(self.took) > 1 else None
+
+    def figures(self, each_second: float) -> dict[str, Any]:
+        """What came of it."""
+        times = {"p50 ms": self.percentile(50), "p95 ms": self.percentile(95)}
+        return {"a second": round(each_second, 2), **times, "found": dict(self.found)}
 
 
 def memory(process: int) -> int:
@@ -131,39 +146,38 @@ def memory(process: int) -> int:
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
 
 
-def measure(address: str, process: int, users: int, seconds: float, soak: float, passages: int) -> dict[str, Any]:
-    """One user, many users, too many, and half of many for `soak` seconds."""
+def measure(
+    address: str, process: int, users: int, seconds: float, soak: float, passages: int
+) -> Iterator[tuple[str, Any]]:
+    """(name, figures) of each part as it is done: one user, many users and too many when there are `seconds`, then half
+    of many for `soak` seconds."""
     known: dict[int, Any] = {}
     asked = random.Random(1).sample(range(passages), min(200, passages))
     first = Asking(address, asked, known)
     with httpx.Client(base_url=address, timeout=120) as client:
         for n in asked:
             first.ask(client, n)
-    answered = sum(said["status"] == "answered" for said in known.values())
-    one, many = Asking(address, asked, known), Asking(address, asked, known)
-    alone = one.run(1, max(3.0, seconds / 10))
-    together = many.run(users, seconds)
-    flood = Asking(address, asked, known)
-    flood.run(150, max(2.0, seconds / 30))
-    stopped = time.monotonic()
-    after = Asking(address, asked, known)
-    with httpx.Client(base_url=address, timeout=120) as client:
-        while not after.found["right"] and time.monotonic() < stopped + 60:
-            after.ask(client, asked[0])
-    recovered = time.monotonic() - stopped
-    half = Asking(address, asked, known)
-    before = memory(process)
+    yield "passages", passages
+    yield "questions", len(asked)
+    yield "answered", sum(said["status"] == "answered" for said in known.values())
+    if seconds:
+        one, many, flood = (Asking(address, asked, known) for _ in range(3))
+        yield "one user", one.figures(one.run(1, max(3.0, seconds / 10)))
+        yield f"{users} users", many.figures(many.run(users, seconds))
+        flood.run(150, max(2.0, seconds / 30))
+        stopped = time.monotonic()
+        after = Asking(address, asked, known)
+        with httpx.Client(base_url=address, timeout=120) as client:
+            while not after.found["right"] and time.monotonic() < stopped + 60:
+                after.ask(client, asked[0])
+        yield "overload", {"found": dict(flood.found), "recovered s": round(time.monotonic() - stopped, 2)}
     if soak:
-        half.run(max(1, users // 2), soak)
-    return {
-        "passages": passages, "questions": len(asked), "answered": answered,
-        "one user": {"a second": round(alone, 2), "p50 ms": one.percentile(50), "p95 ms": one.percentile(95)},
-        f"{users} users": {"a second": round(together, 2), "p50 ms": many.percentile(50), "p95 ms": many.percentile(95),
-                           "found": dict(many.found)},
-        "overload": {"found": dict(flood.found), "recovered s": round(recovered, 2)},
-        "half load": {"seconds": soak, "found": dict(half.found), "memory MB": round(memory(process) / 1e6),
-                      "growth": round(memory(process) / before - 1, 4)},
-    }  # fmt: skip
+        warm, half = Asking(address, asked, known), Asking(address, asked, known)
+        warm.run(max(1, users // 2), min(120, soak / 10))  # buffers and threads that come once are no growth
+        before = memory(process)
+        each_second = half.run(max(1, users // 2), soak)
+        grown = {"seconds": soak, "memory MB": round(memory(process) / 1e6)}
+        yield "half load", {**half.figures(each_second), **grown, "growth": round(memory(process) / before - 1, 4)}
 
 
 def wrong(found: dict[str, Any]) -> list[str]:
@@ -173,15 +187,33 @@ def wrong(found: dict[str, Any]) -> list[str]:
         if isinstance(part, dict):
             odd = set(part.get("found", {})) - {"right"} - ({"503"} if name == "overload" else set())
             said += [f"{name}: {sorted(odd)}"] if odd else []
-    if found["overload"]["recovered s"] > RECOVERED:
+    overload, half = found.get("overload"), found.get("half load")
+    if overload and overload["recovered s"] > RECOVERED:
         said.append("it did not recover from overload")
-    if not found["overload"]["found"].get("503"):
+    if overload and not overload["found"].get("503"):
         said.append("overload was not turned away")
-    if not found["answered"]:
+    if not found.get("answered"):
         said.append("no question was answered")
-    if found["half load"]["seconds"] and found["half load"]["growth"] > GROWTH:
+    if half and half["growth"] > GROWTH:
         said.append("memory grew")
     return said
+
+
+def summary(found: dict[str, Any]) -> str:
+    """A table for the documentation."""
+    rows = ["| | answers a second | p50 ms | p95 ms | what came |", "|---|---|---|---|---|"]
+    for name, part in found.items():
+        if isinstance(part, dict):
+            came = ", ".join(f"{n:,} {what}" for what, n in sorted(part["found"].items()))
+            more = [
+                f"{part[key]} {says}"
+                for key, says in (("recovered s", "s to recover"), ("memory MB", "MB"))
+                if key in part
+            ]
+            more += [f"memory {part['growth']:+.1%} in {part['seconds']:g} s"] if "growth" in part else []
+            rows.append(f"| {name} | {' | '.join(str(part.get(k, '')) for k in ('a second', 'p50 ms', 'p95 ms'))}"
+                        f" | {'; '.join([came, *more])} |")  # fmt: skip
+    return "\n".join([*rows, "", f"Wrong: {'; '.join(found['wrong']) or 'nothing'}.", ""])
 
 
 def main() -> int:
@@ -191,12 +223,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--soak", type=float, default=0, help="seconds at half load, for the growth of memory")
     parser.add_argument("--passages", type=int, default=10_000)
+    parser.add_argument("--out", type=Path, default=Path("build/load.json"))
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--serve", metavar="DIR", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
         serve(given.serve, given.passages, given.small)
         return 0
+    found: dict[str, Any] = {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tests.load", "--serve", folder, "--passages", str(given.passages)]
         server = subprocess.Popen(command + ["--small"] * given.small, stdout=subprocess.PIPE, text=True)
@@ -209,13 +244,28 @@ def main() -> int:
                         break
                 except httpx.HTTPError:
                     time.sleep(0.1)
-            found = measure(address, server.pid, given.users, given.seconds, given.soak, given.passages)
+            for name, figures in measure(address, server.pid, given.users, given.seconds, given.soak, given.passages):
+                found[name] = figures
+                keep(given.out, found, ["it is not finished"])
+            ended = []
+        except (KeyboardInterrupt, SystemExit, OSError, ValueError) as error:
+            ended = [f"it ended early ({error!r})"]
         finally:
             server.terminate()
             server.communicate()
-    problems = wrong(found)
-    print(json.dumps({**found, "wrong": problems}, indent=2))
-    return 1 if problems else 0
+    return 1 if keep(given.out, found, ended, show=True) else 0
+
+
+def keep(out: Path, found: dict[str, Any], ended: list[str], show: bool = False) -> list[str]:
+    """Write what is known, as JSON and as Markdown; what is wrong with it."""
+    problems = [*ended, *wrong(found)]
+    text = json.dumps({**found, "wrong": problems}, indent=2)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text + "\n", "utf-8")
+    out.with_suffix(".md").write_text(summary({**found, "wrong": problems}), "utf-8")
+    if show:
+        print(text)
+    return problems
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,13 @@ def test_a_damaged_model_file_says_what_to_delete(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match="not a tokenizer"):
         runtime.Tokenizer(tmp_path / "tokenizer.json")
+
+
+def test_onnxruntime_reports_nothing(tmp_path):
+    import subprocess
+    import sys
+
+    env = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    env.pop("ORT_DISABLE_TELEMETRY", None)
+    done = subprocess.run([sys.executable, "-c", "import rag, onnxruntime"], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr, [*tmp_path.iterdir()]) == (0, "", [])  # its reporter keeps its files there
