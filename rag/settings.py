@@ -31,7 +31,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
-    login: tuple[str, ...] = ()  # "keys" (rag keys) and "header" (a signed token); (): anyone who reaches the port
+    login: tuple[str, ...] = ()  # "keys" (rag keys), "header" (a signed token), "oidc"; (): anyone who reaches the port
     keys: str = ""  # the file of API keys; "": keys.sqlite in the index folder
     identity_header: str = "authorization"  # where the reverse proxy puts the signed token (JWT)
     identity_key: str = ""  # who signs it: a PEM public key, a JWKS file or a JWKS https:// address
@@ -40,6 +40,13 @@ class Settings:
     identity_issuer: str = ""  # "": any, as the key decides
     identity_user: str = "sub"  # the claim that names the user
     identity_groups: str = "groups"  # the claim that lists the user's groups
+    oidc_issuer: str = ""  # https://… of the OpenID Connect provider where people sign in (login "oidc")
+    oidc_client: str = ""  # the client id there
+    oidc_secret: str = ""  # its secret; set RAG_OIDC_SECRET rather than writing it down
+    oidc_scope: str = "openid email profile"
+    public_url: str = ""  # https://… as browsers know this server; for login "oidc"
+    session_secret: str = ""  # 32 characters or more that sign the sessions; of every process the same
+    session_hours: int = 8
     admin_groups: tuple[str, ...] = ()  # groups whose members may remove documents and read the metrics
     portal_origins: tuple[str, ...] = ()  # https://… pages that may frame the chat and call the API
     requests_per_minute: int = 600  # of one identity; 0: no limit

@@ -48,6 +48,7 @@ DOORS = {
     "sentence_transformers": {"embed"},
     "sqlite3": {"sqlite", "keys", "state"},  # who may call and what people leave behind are no part of the index
     "jwt": {"web"},
+    "authlib": {"web"},
     "prometheus_client": {"web"},
     "mcp": {"mcp"},
     "psycopg": {"postgres", "state"},

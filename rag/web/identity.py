@@ -1,19 +1,21 @@
-"""Who asks: one function for chat, API and files. Off, API keys, or a token signed for a reverse proxy. Door: jwt."""
+"""Who asks: one function for chat, API and files. Off, API keys, a token signed for a reverse proxy, or
+a session. Door: jwt."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import jwt
 from anyio import to_thread
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag.errors import BadInput
@@ -21,8 +23,11 @@ from rag.keys import PREFIX, SCOPES, Keys, file_of
 from rag.settings import Settings
 from rag.web.guard import EMBEDDED
 from rag.web.problem import Refused, of
+from rag.web.session import Sessions
 
 OPEN = ("/healthz", "/readyz", *EMBEDDED)  # what anyone may fetch
+START = "/login/start"
+SIGN_IN = (START, "/login/callback", "/login/out")  # what a stranger may also fetch where people sign in here
 SIGNED = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 KEY = "key:"  # begins the user of an API key
 PERSON = ("ask", "upload")  # scopes of everyone who signs in
@@ -94,10 +99,14 @@ class SignOn:
         self.login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN:
+        if scope["type"] == "http" and scope["path"] not in self.login.open:
             try:
                 found = await to_thread.run_sync(self.login.identify, Headers(scope=scope))
             except Refused as refused:
+                page = scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+                if page and self.login.sessions:
+                    there = RedirectResponse(f"{START}?next={quote(scope['path'], safe='/')}", 303)
+                    return await there(scope, receive, send)
                 return await of(refused)(scope, receive, send)
             scope.setdefault("state", {})["identity"] = found
         await self.app(scope, receive, send)
@@ -107,12 +116,16 @@ class Login:
     """The ways in that the settings allow. Raises BadInput for settings that would let anyone in."""
 
     def __init__(self, settings: Settings) -> None:
-        unknown = sorted(set(settings.login) - {"keys", "header"})
+        unknown = sorted(set(settings.login) - {"keys", "header", "oidc"})
         if unknown:
-            raise BadInput(f'login: unknown {unknown}; it is a list of "keys" and "header"')
+            raise BadInput(f'login: unknown {unknown}; it is a list of "keys", "header" and "oidc"')
         self.settings = settings
         self._keys = Keys(file_of(settings)) if "keys" in settings.login else None
         self._signers = _signers(settings) if "header" in settings.login else None
+        self.sessions = Sessions(settings) if "oidc" in settings.login else None
+        self.open = (*OPEN, *(SIGN_IN if self.sessions else ()))
+        if self.sessions:
+            _algorithms(settings)
 
     def identify(self, headers: Headers) -> Identity:
         """Who these headers belong to. Raises Refused (401)."""
@@ -124,8 +137,13 @@ class Login:
             if key:
                 return _member(f"{KEY}{key.name}", key.groups, key.scopes)
             raise _unknown("the API key is not known, has expired or was revoked")
+        token = _bearer(headers, self.settings.identity_header) if self._signers else ""
+        if self.sessions and not token and (claims := self.sessions.claims(headers)):
+            return self.member(claims)
         if self._signers:
-            return self._signed(_bearer(headers, self.settings.identity_header))
+            return self._signed(token)
+        if self.sessions:
+            raise _unknown(f"sign in at {START}")
         raise _unknown("send an API key as `Authorization: Bearer …`")
 
     def _signed(self, token: str) -> Identity:
@@ -144,7 +162,12 @@ class Login:
             )
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise _unknown(f"the signed identity is not valid ({type(error).__name__})") from None
-        user, groups = claims[chosen.identity_user], claims.get(chosen.identity_groups, ())
+        return self.member(claims)
+
+    def member(self, claims: Mapping[str, Any]) -> Identity:
+        """Who these proven claims are of. Raises Refused (401) when they name nobody."""
+        chosen = self.settings
+        user, groups = claims.get(chosen.identity_user), claims.get(chosen.identity_groups, ())
         groups = (groups,) if isinstance(groups, str) else groups
         if not isinstance(user, str) or not user or user.startswith(KEY) or not isinstance(groups, list | tuple):
             raise _unknown("the signed identity has no usable user or groups")
@@ -194,10 +217,14 @@ class _Signers:
         return self._read[1]
 
 
-def _signers(settings: Settings) -> _Signers:
+def _algorithms(settings: Settings) -> None:
     odd = sorted(set(settings.identity_algorithms) - set(SIGNED))
     if odd or not settings.identity_algorithms:
         raise BadInput(f"identity_algorithms: {odd or 'none'}; choose public-key algorithms of {', '.join(SIGNED)}")
+
+
+def _signers(settings: Settings) -> _Signers:
+    _algorithms(settings)
     if not settings.identity_key or not settings.identity_audience:
         raise BadInput('login = "header" needs identity_key (who signs) and identity_audience (for whom)')
     parts = urlsplit(settings.identity_key)

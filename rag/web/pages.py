@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from rag.web.words import LIBRARY
+from rag.web.words import LIBRARY, SIGN_OUT
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -22,6 +22,14 @@ _PAGE = """<!doctype html>
 def library(title: str) -> str:
     """The library page of the app called `title`."""
     return _page("library", f"{LIBRARY['title']} · {title}", LIBRARY)
+
+
+def sign_out(title: str) -> str:
+    """The page with the button that ends a session; without a style sheet, since a stranger sees it too."""
+    button = f'<form method="post"><button>{html.escape(SIGN_OUT)}</button></form>'
+    head = f'<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{html.escape(title)}</title>'
+    body = f'{button} <a href="..">{html.escape(title)}</a>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
 
 
 def embedding(origins: Collection[str]) -> str:

@@ -21,7 +21,7 @@ from fastapi.staticfiles import StaticFiles
 from rag.errors import BadInput, NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
-from rag.web import chat, pages, paper
+from rag.web import chat, oidc, pages, paper
 from rag.web.api import create_api
 from rag.web.conversations import conversations
 from rag.web.desk import Desk
@@ -48,7 +48,8 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
     api = create_api(watched, desk, settings)
     # The last one added is the first that a request meets.
     app.add_middleware(Rate, per_minute=settings.requests_per_minute)
-    app.add_middleware(SignOn, login=Login(settings))
+    login = Login(settings)
+    app.add_middleware(SignOn, login=login)
     app.add_middleware(CORSMiddleware, allow_origins=[])  # none is allowed; without it Gradio reflects every origin
     app.add_middleware(PortalCors, origins=settings.portal_origins)
     app.add_middleware(Guard, hosts=settings.allowed_hosts, portals=settings.portal_origins, hsts=settings.hsts)
@@ -100,6 +101,8 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
     def library() -> HTMLResponse:
         return HTMLResponse(pages.library(settings.title))
 
+    if login.sessions:
+        oidc.mount(app, settings, login)
     app.include_router(conversations(desk, api.state.gate))
     paper.mount(app, answerer)
     app.mount("/ui", StaticFiles(directory=chat.STATIC))

@@ -205,6 +205,7 @@ LIBRARY: dict[str, Any] = {
     "unreachable": "Pullquote could not be reached. Check that it is still running.",
 }
 
+SIGN_OUT = "Sign out"
 WIDGET: dict[str, Any] = {
     **{name: WORDS[name] for name in ("label", "placeholder", "ask", "searching", "page", "pages")},
     "conflict": "The documents differ; decide which one applies.",
