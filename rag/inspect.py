@@ -32,6 +32,8 @@ class Inspected:
     sections: tuple[Mapping[str, Any], ...]
     passages: tuple[Mapping[str, Any], ...]
     text: str
+    author: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Report:
             kinds = ", ".join(_count(count, kind) for kind, count in document.blocks.items())
             yield ""
             yield f"document   {document.id}: “{document.title}” {document.date or ''} ({document.loader})".rstrip()
+            if document.author or document.language:
+                yield f"by         {document.author or 'unknown'}; language {document.language or 'not said'}"
             yield f"text       {_count(document.characters, 'character')} in {kinds}; {document.revision}"
             yield f"passages   {len(document.passages)}"
             yield from _some("page", (f"{p['label']} [{p['start']}:{p['end']}]" for p in document.pages))
@@ -94,6 +98,8 @@ def _inspected(document: Document, count: Count) -> Inspected:
         tuple(dataclasses.asdict(section) for section in document.sections),
         tuple({"start": p.start, "end": p.end, "context": p.context} for p in chunk(document, count)),
         document.text,
+        document.author,
+        document.language,
     )
 
 

@@ -57,7 +57,7 @@ class Store(FullText):
     def documents(self) -> Iterator[DocumentInfo]:
         """Every document, by id."""
         rows = self.db.execute(
-            "SELECT id, title, source, collection, date, revision, coalesce(last - first + 1, 0)"
+            "SELECT id, title, source, collection, date, revision, coalesce(last - first + 1, 0), author, language"
             " FROM documents ORDER BY id"
         )
         return (DocumentInfo(*row) for row in rows)

@@ -332,6 +332,29 @@ def test_date(data: str, name: str, date: str | None) -> None:
     assert one(data, name).date == date
 
 
+@pytest.mark.parametrize(
+    ("data", "name", "author", "language"),
+    [
+        ("---\nauthor: [Ada Byron, Max Quay]\nlang: en_gb\n---\nx", "a.md", "Ada Byron; Max Quay", "en-GB"),
+        ("---\nauthor: {name: x}\nlanguage: [en]\n---\nx", "a.md", None, None),
+        ("---\nauthor: a: b\nlang: de\n---\nx", "a.md", "a: b", "de"),
+        ('<html lang="pt-br"><meta name=Author content=" Ada \n Byron "><p>x', "a.html", "Ada Byron", "pt-BR"),
+        ('<html lang="zh-hant-tw"><meta name=author content=admin><p>x', "a.html", None, "zh-Hant-TW"),
+        ('<html><meta http-equiv="Content-Language" content="de"><p>x', "a.html", None, "de"),
+        ('<html lang="und"><meta name="DC.creator" content="A"><meta name="DC.creator" content="B"><p>x', "a.html",
+         "A; B", None),
+        ('{"_id": "a", "text": "x", "author": "Ada", "language": "en"}', "a.jsonl", "Ada", "en"),
+        ('{"_id": "a", "text": "x", "author": 7, "language": ["en"]}', "a.jsonl", None, None),
+        ("From: Ada Byron <ada@example.org>, max@example.org\nContent-Language: en\n\nx", "a.eml",
+         "Ada Byron; max@example.org", "en"),
+        ("words", "a.txt", None, None),
+    ],
+)  # fmt: skip
+def test_author_and_language(data: str, name: str, author: str | None, language: str | None) -> None:
+    made = one(data, name)
+    assert (made.author, made.language) == (author, language)
+
+
 def test_the_collection_of_the_caller_beats_that_of_the_document() -> None:
     for data, name in (
         ("---\ncollection: own\n---\nx", "a.md"),

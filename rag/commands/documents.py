@@ -83,6 +83,8 @@ def status(args: argparse.Namespace) -> int:
         print(f"{key:<10} {found[key]}")
     for name, documents in found["collections"].items():
         print(f"collection {name}: {documents} documents")
+    for name, documents in found["languages"].items():
+        print(f"language   {name or 'not said'}: {documents} documents")
     for root in found["roots"]:
         named = f", ids begin with {root['id_prefix']}" if root["id_prefix"] else ""
         print(f"root       {root['path']} (collection {root['collection']}{named})")

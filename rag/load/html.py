@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 
-from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from rag.errors import LoadError
 from rag.load.build import Builder, File, Loaded, document, iso_date
@@ -23,6 +23,8 @@ _DATES = (
     *('meta[property="article:published_time" i]', 'meta[name="date" i]', 'meta[name="dc.date" i]'),
     *('meta[name="dcterms.date" i]', 'meta[name="dc.date.issued" i]', 'meta[itemprop="datePublished" i]'),
 )
+_AUTHORS = ('meta[name="author" i]', 'meta[name="dc.creator" i]', 'meta[name="dcterms.creator" i]')
+_LANGUAGES = ('meta[http-equiv="content-language" i]', 'meta[name="dc.language" i]')
 _DEEPEST = 20_000  # elements open at once; the parser's time grows with the square of it
 _REBUILT = 1_000_000  # elements that the parser would have to repeat for formatting tags that are never closed
 _TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)\b", re.IGNORECASE)
@@ -56,6 +58,8 @@ def read(file: File) -> Loaded:
         sections=builder.sections(),
         title=(title.text() if title else "").strip() or (headings[0][1] if headings else ""),
         date=_date(tree),
+        author=[node.attributes.get("content") or "" for node in _first(tree, _AUTHORS)],
+        language=_language(tree),
     )
     return Loaded((made,), notes, +left_out)
 
@@ -101,6 +105,20 @@ def feed(writer: Writer, tree: LexborHTMLParser, unseen: Mapping[int, str] = Map
     """Write what a reader sees of the tree, without the `unseen`."""
     if tree.body:
         writer.feed(tree.body, {**unseen, **dict.fromkeys(_hidden_by_style(tree), HIDDEN)})
+
+
+def _first(tree: LexborHTMLParser, selectors: Sequence[str]) -> list[LexborNode]:
+    """The elements of the first selector that finds any."""
+    return next(filter(None, (tree.css(selector) for selector in selectors)), [])
+
+
+def _language(tree: LexborHTMLParser) -> str:
+    """The language that the page declares for all of itself."""
+    for node in (tree.root, tree.body):
+        for name in ("lang", "xml:lang"):
+            if node and (found := node.attributes.get(name)):
+                return found
+    return next((node.attributes.get("content") or "" for node in _first(tree, _LANGUAGES)), "")
 
 
 def _date(tree: LexborHTMLParser) -> str | None:

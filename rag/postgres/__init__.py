@@ -42,7 +42,7 @@ class PostgresStore(Search):
         """Every document, by id."""
         for id_, title, source, *rest in self.rows(
             "SELECT id, title, source, collection, date, revision,"
-            " (SELECT count(*) FROM passages WHERE document = d.key)"
+            " (SELECT count(*) FROM passages WHERE document = d.key), author, language"
             ' FROM documents d ORDER BY id COLLATE "C"'
         ):
             yield DocumentInfo(id_, title.decode(), source.decode(), *rest)
