@@ -12,6 +12,7 @@ from typing import Any
 from rag import load
 from rag.chunk import Count, chunk
 from rag.errors import NotFound
+from rag.language import spoken
 from rag.types import Document
 
 _SHOWN = 40  # pages or sections that are listed, of each document
@@ -62,7 +63,7 @@ class Report:
             yield ""
             yield f"document   {document.id}: “{document.title}” {document.date or ''} ({document.loader})".rstrip()
             if document.author or document.language:
-                yield f"by         {document.author or 'unknown'}; language {document.language or 'not said'}"
+                yield f"by         {document.author or 'unknown'}; language {document.language or 'not known'}"
             yield f"text       {_count(document.characters, 'character')} in {kinds}; {document.revision}"
             yield f"passages   {len(document.passages)}"
             yield from _some("page", (f"{p['label']} [{p['start']}:{p['end']}]" for p in document.pages))
@@ -81,7 +82,7 @@ def inspect(path: str, count: Count) -> Report:
     except OSError as error:
         raise NotFound(f"{path}: cannot be read ({error.strerror}); check the path") from None
     loaded = load.load(data, file.name, source=file.name)
-    documents = tuple(_inspected(document, count) for document in loaded.documents)
+    documents = tuple(_inspected(spoken(document), count) for document in loaded.documents)
     return Report(path, len(data), documents, loaded.problems, dict(loaded.left_out))
 
 

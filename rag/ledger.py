@@ -72,7 +72,7 @@ class Ledger(ABC):
         return dict(sorted(self.rows("SELECT collection, count(*) FROM documents GROUP BY collection")))
 
     def languages(self) -> dict[str, int]:
-        """Documents of each language, as their files say; "" is those that do not."""
+        """Documents of each language, as their files or their texts say; "" is not known."""
         counted = self.rows("SELECT coalesce(language, ''), count(*) FROM documents GROUP BY 1")
         return dict(sorted(counted))
 

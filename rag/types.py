@@ -77,7 +77,7 @@ class Document:
     groups: tuple[str, ...] = ()
     revision: str = field(default="")
     author: str | None = None  # several are parted by "; "
-    language: str | None = None  # BCP 47, as the file says
+    language: str | None = None  # BCP 47; of an index also what the text says beyond doubt
 
     def __post_init__(self) -> None:
         size = len(self.text)
