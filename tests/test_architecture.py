@@ -11,6 +11,7 @@ LEVELS = [
     {"settings"},
     {
         "keys",
+        "language",
         "state",
         "load",
         "chunk",
@@ -67,6 +68,7 @@ DOORS = {
     "huggingface_hub": {"hub"},
     "filelock": {"index", "web"},  # web: which process indexes the uploads
     "regex": {"chunk"},
+    "py3langid": {"language"},
 }
 HEAVY = {"torch", "transformers", "sentence_transformers", "gradio", "onnxruntime", "huggingface_hub", "fastapi"}
 
