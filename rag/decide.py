@@ -13,8 +13,9 @@ import numpy as np
 
 from rag.calibrate import Calibrator
 from rag.embed import Encoder
+from rag.lists import whole_list
 from rag.quote import quote_run
-from rag.types import Hit, Reading, Reason
+from rag.types import Document, Hit, Reading, Reason
 
 SPANS_A_HIT = 3  # spans of one passage that become candidates
 CITATIONS = 3  # the most that one Answer shows
@@ -73,7 +74,7 @@ def rank(proposed: Sequence[Candidate], calibrator: Calibrator) -> list[Candidat
     sure = [dataclasses.replace(c, probability=calibrator.probability(c.features)) for c in proposed]
     kept: list[Candidate] = []
     for found in sorted(sure, key=lambda c: (-c.probability, c.hit.document_id, c.start)):
-        if not any(found.hit is other.hit or _overlap(found, other) for other in kept):
+        if not any(found.hit is other.hit or overlap(found, other) for other in kept):
             kept.append(found)
     return kept
 
@@ -92,6 +93,23 @@ def answers(ranked: Sequence[Candidate], threshold: float) -> list[list[Candidat
         else:
             groups.append([candidate])
     return groups
+
+
+def whole(
+    groups: Sequence[Sequence[Candidate]], documents: Mapping[str, Document], question: str
+) -> list[list[Candidate]]:
+    """The answers with all of a list quoted where all of it answers; no two quotes share a character then either."""
+    kept: list[list[Candidate]] = []
+    for group in groups:
+        made: list[Candidate] = []
+        for c in group:
+            start, end = whole_list(documents[c.hit.document_id], question, c.start, c.end)
+            wider = dataclasses.replace(c, start=start, end=end, partial=c.partial and (start, end) == (c.start, c.end))
+            if not any(overlap(wider, other) for others in [*kept, made] for other in others):
+                made.append(wider)
+        if made:
+            kept.append(made)
+    return kept
 
 
 def conflicting(groups: Sequence[Sequence[Candidate]]) -> bool:
@@ -153,7 +171,8 @@ def _of_hit(hit: Hit, reading: Reading) -> list[Candidate]:
     return list(made.values())
 
 
-def _overlap(one: Candidate, other: Candidate) -> bool:
+def overlap(one: Candidate, other: Candidate) -> bool:
+    """True when two quotes share a character."""
     same = one.hit.document_id == other.hit.document_id
     return same and one.start < other.end and other.start < one.end
 

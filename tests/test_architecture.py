@@ -25,7 +25,7 @@ LEVELS = [
         "batch",
         "calibrate",
     },
-    {"embed", "ledger", "pages"},
+    {"embed", "ledger", "pages", "lists", "acronyms", "fluent"},
     {"sqlite", "postgres"},
     {"fulltext"},
     {"store"},
