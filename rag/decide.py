@@ -20,6 +20,7 @@ from rag.types import Document, Hit, Reading, Reason
 SPANS_A_HIT = 3  # spans of one passage that become candidates
 CITATIONS = 3  # the most that one Answer shows
 RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability
+FUSED, DENSE = 50.0, 20.0  # what retrieval's scores count beside one unit of the reader's log-odds (docs/rereading.md)
 RELEVANT = 0.35  # below this relevance of the best passage, silence is `no_passage`
 SAME_SUBJECT = 0.5  # cosine from which two quotes are about the same thing, so that their numbers can disagree
 _WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
@@ -132,18 +133,19 @@ def reason(ranked: Sequence[Candidate], readings: Sequence[Reading]) -> Reason:
 
 
 def rank_features(hit: Hit, reading: Reading) -> dict[str, float]:
-    """What the order of hits is decided on; `relevance` as log-odds."""
+    """What the order of hits is decided on: the reader's relevance as log-odds, and what retrieval says against it.
+
+    The mix is fixed, so that no fit on a few documents of one kind can make the reader overrule retrieval elsewhere.
+    """
     p = min(max(reading.relevance, 1e-6), 1 - 1e-6)
-    return {"dense": hit.dense or 0.0, "fused": hit.fused, "relevance": math.log(p / (1 - p))}
+    return {"mix": FUSED * hit.fused + DENSE * (hit.dense or 0.0) + math.log(p / (1 - p))}
 
 
 def reranked(hits: Sequence[Hit], readings: Sequence[Reading], calibrator: Calibrator) -> list[Hit]:
-    """The hits in the order of the probability that they hold the answer, which becomes their `relevance`."""
-    judged = [
-        dataclasses.replace(hit, relevance=calibrator.probability(rank_features(hit, reading)))
-        for hit, reading in zip(hits, readings, strict=True)
-    ]
-    return sorted(judged, key=lambda h: (-h.score, h.document_id, h.start))
+    """The hits in the order of the mix; the probability that they hold the answer becomes their `relevance`."""
+    mixed = [(rank_features(hit, reading), hit) for hit, reading in zip(hits, readings, strict=True)]
+    mixed.sort(key=lambda pair: (-pair[0]["mix"], pair[1].document_id, pair[1].start))
+    return [dataclasses.replace(hit, relevance=calibrator.probability(features)) for features, hit in mixed]
 
 
 def _of_hit(hit: Hit, reading: Reading) -> list[Candidate]:

@@ -6,11 +6,12 @@ import pytest
 
 from rag.answer import Answerer
 from rag.calibrate import Calibrator
+from rag.decide import reranked
 from rag.index import Index
 from rag.lists import MAX_LIST
 from rag.load import load
 from rag.settings import Settings
-from rag.types import Excerpt, Reading, Span
+from rag.types import Excerpt, Hit, Reading, Span
 from tests.encoder import HashingEncoder
 
 PAGE = """# Vault
@@ -133,6 +134,29 @@ def test_steps_are_whole_also_when_they_run_over_several_passages(tmp_path):
     quote = answer.citations[0].quote
     assert quote.startswith("Turn the wheel number 1 ")
     assert quote.endswith("number 15 to the left and wait for it to stop there.")
+
+
+def test_the_shipped_reader_quotes_a_list_whole(tmp_path):
+    index = Index.open(tmp_path, Settings(), create=True)
+    index.put(load(PAGE.encode(), "vault.md").documents)
+    answer = Answerer.open(tmp_path, Settings(threshold=0.0)).ask("What do I need to bring to enter the vault?")
+    assert any(citation.quote == LIST for citation in answer.citations)
+
+
+def test_retrieval_is_overruled_by_a_much_surer_reader_only():
+    def hit(name, fused, dense):
+        return Hit(name, 0, 1, "x", (), dense=dense, fused=fused)
+
+    def order(*relevances):
+        hits = [hit("a", 0.09, 0.6), hit("b", 0.06, 0.5)]
+        readings = [Reading((), (), 0.0, relevance, {}) for relevance in relevances]
+        found = reranked(hits, readings, Calibrator({"mix": 1.0}, -20.0, 0.5))
+        assert [h.relevance for h in found] == sorted((h.relevance for h in found), reverse=True)
+        return [h.document_id for h in found]
+
+    assert order(0.5, 0.5) == ["a", "b"]
+    assert order(0.3, 0.7) == ["a", "b"]
+    assert order(0.05, 0.95) == ["b", "a"]
 
 
 def test_a_question_of_two_parts_has_two_answers_each_with_its_citation(tmp_path):
