@@ -542,32 +542,6 @@ def test_history_is_found_renamed_opened_and_deleted(visit: Visit, answerer: Fak
     page.noise.clear()  # Chromium itself reports the 404
 
 
-def test_a_list_that_was_overtaken_does_not_bring_a_deleted_conversation_back(visit: Visit) -> None:
-    page = visit()
-    page.evaluate(EMPTIED)
-    ask(page, "How long may I keep a chart?")
-    page.click("[aria-label='Conversations']")
-    page.wait_for_selector(".saved a")
-    held: list[Any] = []
-
-    def hold(route: Any) -> None:
-        held.append((route, route.fetch()))
-
-    page.route("**/chat/conversations?*", hold, times=1)
-    page.evaluate("dispatchEvent(new Event('focus'))")
-    while not held:
-        page.wait_for_function("true")
-    page.click("[aria-label^='Delete']")
-    page.click(".danger")
-    page.locator(".saved a").wait_for(state="detached")
-    route, answer = held[0]
-    with page.expect_response(lambda response: response.request == route.request) as came:
-        route.fulfill(response=answer)
-    came.value.finished()
-    page.evaluate("fetch('chat/conversations?search=').then((answer) => answer.json())")  # answered after it
-    assert page.locator(".saved a").count() == 0
-
-
 def test_a_link_to_an_answer_says_what_became_of_its_sources(visit: Visit, answerer: FakeAnswerer) -> None:
     page = visit()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
