@@ -6,9 +6,10 @@ import pytest
 
 from rag.errors import LoadError
 from rag.load import load
+from rag.load.mbox import MESSAGES
 from rag.load.subtitles import CUES
 from tests.test_load import check
-from tests.test_load_formats import one, quoted
+from tests.test_load_formats import mail, one, quoted
 
 # --- subtitles ----------------------------------------------------------------------------------------------------
 
@@ -92,3 +93,60 @@ def test_subtitles_without_words_are_a_line(data: bytes, message: str) -> None:
 def test_a_million_cues_are_a_line() -> None:
     with pytest.raises(LoadError, match=f"^a.vtt: more than {CUES} cues; cut it into parts$"):
         load(cues(1_000_000), "a.vtt")
+
+
+# --- mailboxes ----------------------------------------------------------------------------------------------------
+
+LETTER = (
+    b"Message-ID: <{id}>\nFrom: Ann <ann@example.org>\nSubject: Letter {id}\n\nIt was said.\n\n>From here on it is dry."
+    b"\n\nFrom 10:30 on: nothing, but this is no header\n"
+)
+
+
+def box(*messages: bytes) -> bytes:
+    return b"".join(b"From ann@example.org Tue Mar  3 10:00:00 2026\n" + message + b"\n\n" for message in messages)
+
+
+def letter(name: str) -> bytes:
+    return LETTER.replace(b"{id}", name.encode())
+
+
+def test_each_message_of_a_mailbox_is_a_document_and_keeps_its_name() -> None:
+    loaded = load(box(letter("a/1@x"), mail(), letter("b@x"), letter("a/1@x")), "in.mbox", source="m/in.mbox")
+    first, second, attached, third = loaded.documents
+    for document in loaded.documents:
+        check(document)
+    assert (first.id, first.source, first.title) == ("in.mbox!/a_1@x.eml", "m/in.mbox!/a_1@x.eml", "Letter a/1@x")
+    assert first.author == "Ann"
+    assert "\n\nFrom here on it is dry.\n\nFrom 10:30 on" in first.text
+    assert (second.title, second.date) == ("Fare change", "2026-03-03")
+    assert attached.id == f"{second.id}!/note.txt"
+    assert loaded.problems[-1] == "1 messages that stand there twice are left out"
+    later = load(box(letter("new@x"), letter("b@x")), "in.mbox").documents
+    assert [document.id for document in later] == ["in.mbox!/new@x.eml", third.id]
+
+
+def test_two_messages_of_one_id_are_both_there() -> None:
+    other = letter("a@x").replace(b"It was said", b"It was denied")
+    first, second = load(box(letter("a@x"), other).replace(b"\n", b"\r\n"), "Inbox").documents
+    assert first.id == "Inbox!/a@x.eml"
+    assert second.id.startswith("Inbox!/a@x-")
+    assert "denied" in second.text
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"From the quay.", "no message begins in it"),
+        (box(b"X: y\n"), "nothing in it can be read"),
+        (box(b"A: b\n") * (MESSAGES + 1), f"{MESSAGES + 1} messages are more than {MESSAGES}"),
+    ],
+)
+def test_hostile_mailboxes_are_a_line(data: bytes, message: str) -> None:
+    with pytest.raises(LoadError, match=rf"^a\.mbox: {message}[^\n]*$"):
+        load(data, "a.mbox")
+
+
+def test_a_mailbox_that_is_cut_off_gives_what_is_there() -> None:
+    loaded = load(box(letter("a@x"), letter("b@x"))[:-70], "a.mbox")
+    assert [document.title for document in loaded.documents] == ["Letter a@x", "Letter b@x"]
