@@ -32,7 +32,7 @@ from rag.load.build import File
 from rag.load.kind import kind_of
 
 _PIECE = 4_000  # words that are compared for order at once: a diff's time grows with the square
-_PANDOC = {"DOCX": "docx", "EPUB": "epub", "HTML": "html", "ODT": "odt"}
+_PANDOC = {"DOCX": "docx", "EPUB": "epub", "HTML": "html", "ODT": "odt", "reStructuredText": "rst"}
 
 
 def ours(file: Path) -> str:
@@ -47,7 +47,9 @@ def theirs(file: Path) -> str:
     if kind == "PDF":
         return _output("pdftotext", "-enc", "UTF-8", str(file), "-")
     if kind in _PANDOC:
-        return _output("pandoc", "-f", _PANDOC[kind], "-t", "plain", "--wrap=none", str(file))
+        plain = _output("pandoc", "-f", _PANDOC[kind], "-t", "plain", "--wrap=none", str(file))
+        # It keeps the targets of roles that it does not know, and the marks of footnotes.
+        return re.sub(r"\s<[^<>\s]*>|\[\d+\]", "", plain) if kind == "reStructuredText" else plain
     with tempfile.TemporaryDirectory() as folder:
         target = {"XLSX": "csv", "ODS": "csv", "PPTX": "pdf", "ODP": "pdf"}[kind]
         profile = f"-env:UserInstallation=file://{folder}/profile"

@@ -304,3 +304,109 @@ LOCK = "<manifest:encryption-data/>"
 def test_hostile_open_documents_are_a_line(data: bytes, message: str) -> None:
     with pytest.raises(LoadError, match=rf"^a\.odt: {message}[^\n]*$"):
         load(data, "a.odt")
+
+
+# --- reStructuredText ---------------------------------------------------------------------------------------------
+
+RST = """
+The Quay
+========
+
+:Author: Ada Byron
+:Date: 2026-03-04
+
+.. contents::
+
+Parental leave
+--------------
+
+Parents may take *twenty-six* weeks of |paid| leave [#n]_, see :ref:`the form <form-7>` and :py:meth:`~desk.Desk.ask`.
+
+.. |paid| replace:: fully paid
+
+.. [#n] Except pilots.
+
+.. a comment that nobody sees
+
+a) Ask
+b) Book
+
+   - by letter
+
+.. versionadded:: 3.2
+   :odd: option
+
+   The *crane* rings.
+
+.. code-block:: python
+
+   if ask:
+       book()
+
+.. list-table:: Fares
+   :header-rows: 1
+
+   * - Route
+     - Fare
+   * - South
+     - £9
+
+.. include:: /etc/passwd
+.. raw:: html
+
+   <script>hostile</script>
+"""
+
+
+def test_rst() -> None:
+    loaded = load(RST.encode(), "a.rst")
+    (document,) = loaded.documents
+    check(document)
+    assert (document.title, document.author, document.date) == ("The Quay", "Ada Byron", "2026-03-04")
+    assert quoted(document, "Parents may take twenty-six weeks of fully paid leave, see the form and ask.") == (
+        "The Quay",
+        "Parental leave",
+    )
+    assert "\n\na. Ask\nb. Book\n  - by letter\n\n3.2\n\nThe crane rings.\n\nif ask:\n    book()\n" in document.text
+    assert quoted(document, "South | £9")[-1] == "Route | Fare"
+    assert "Except pilots." in document.text
+    for absent in ("comment", "root:", "hostile", "option", "[1]", "Contents"):
+        assert absent not in document.text
+    (problem,) = loaded.problems
+    assert problem.startswith("2 parts break its rules or lie in other files, the first in line ")
+
+
+def test_a_heading_of_the_wrong_level_is_still_text() -> None:
+    loaded = load(b"A\n=\n\nB\n-\n\nC\n=\n\nD\n~\n\nwords `broken\n", "a.rst")
+    assert all(words in loaded.documents[0].text for words in "ABCD")
+    assert "words `broken" in loaded.documents[0].text
+    assert loaded.problems
+
+
+def test_a_long_line_of_rst_is_read_as_plain_text() -> None:
+    loaded = load(b"word " * 3000 + b"\n\n.. note:: words", "a.rst")
+    assert loaded.documents[0].loader == "text/1"
+    assert loaded.problems == ("a line of more than 10000 characters; the file is read as plain text",)
+
+
+BOMB = ".. |a0| replace:: ha ha ha ha\n" + "".join(f".. |a{n}| replace:: {f'|a{n - 1}| ' * 8}\n" for n in range(1, 12))
+
+
+def test_substitutions_never_grow_without_end() -> None:
+    loaded = load(f"Words.\n\n|a11|\n\n{BOMB}".encode(), "a.rst")
+    assert loaded.documents[0].text.startswith("Words.")
+    assert "ha" not in loaded.documents[0].text  # it stays as it is written
+    assert len(loaded.documents[0].text) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b".. only a comment", "there is no text"),
+        (b"".join(b" " * n + b"* x\n\n" for n in range(0, 4000, 2)), "damaged reStructuredText"),
+        (b"a\0\1\2\3" * 100, "binary or damaged"),
+    ],
+)
+def test_hostile_rst_is_a_line(data: bytes, message: str) -> None:
+    with pytest.raises(LoadError, match=rf"^a\.rst: {message}[^\n]*$"):
+        load(data, "a.rst")

@@ -12,6 +12,7 @@ from rag.load.kind import ENCRYPTED, kind_of
 READERS = {  # kind → the module that reads it, imported when the first such file comes
     "text": "rag.load.text",
     "Markdown": "rag.load.markdown",
+    "reStructuredText": "rag.load.rst",
     "HTML": "rag.load.html",
     "JSONL": "rag.load.jsonl",
     "CSV": "rag.load.csv",

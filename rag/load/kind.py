@@ -18,6 +18,7 @@ _BY_SUFFIX = {
     ".markdown": "Markdown",
     ".jsonl": "JSONL",
     ".ndjson": "JSONL",
+    ".rst": "reStructuredText",
     ".html": "HTML",
     ".htm": "HTML",
     ".xhtml": "HTML",
