@@ -83,6 +83,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, 
         listener.close()
 
 
+@contextmanager
+def serving(index: Path, **chosen: Any) -> Iterator[tuple[str, Settings]]:
+    """(address, settings) of an app that runs with these settings."""
+    from rag.web.portal import Server, create_app, listen
+
+    with listen(Settings(port=0)) as listener:
+        app = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = Settings(index=str(index), public_url=app, session_secret="s" * 32, **chosen)
+        server = Server(create_app(FakeAnswerer(), settings))  # type: ignore[arg-type]
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield app, settings
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
 @pytest.fixture
 def page() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
@@ -198,3 +216,31 @@ def test_only_the_page_that_frames_it_is_heard(page: Any, world: tuple[str, str,
     page.wait_for_timeout(300)
     height = "document.querySelector('.whole pullquote-chat').shadowRoot.querySelector('iframe').offsetHeight"
     assert page.evaluate(height) < 2_900
+
+
+def test_who_signed_in_here_can_sign_out_in_the_chat_and_in_the_library(page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("authlib", reason="needs Authlib (the extra oidc)")
+    from rag.web.session import Sessions
+
+    given = {"login": ("oidc",), "oidc_issuer": "http://127.0.0.1:9", "oidc_client": "x", "oidc_secret": "x"}
+    with serving(tmp_path, **given) as (app, settings):
+        session = Sessions(settings)
+        for path, name in (("/", "chat"), ("/library", "library")):
+            page.context.add_cookies([{"name": session.name, "value": session.made({"sub": "ann"}), "url": app}])
+            page.goto(app + path)
+            button = page.get_by_role("button", name="Sign out")
+            button.wait_for()
+            if os.environ.get("SHOTS"):
+                page.wait_for_timeout(500)
+                page.screenshot(path=f"{os.environ['SHOTS']}/sign-out-{name}.png")
+            button.click()
+            page.get_by_text("You are signed out.").wait_for()
+            assert page.request.get(app + "/v1/uploads").status == 401
+    assert page.noise == []
+
+
+def test_where_nobody_signs_in_nobody_is_offered_to_sign_out(page: Any, world: tuple[str, str, str]) -> None:
+    app, _, _ = world
+    page.goto(app)
+    page.locator(".amount").wait_for()
+    assert page.get_by_role("button", name="Sign out").count() == 0

@@ -3,6 +3,7 @@ a session. Door: jwt."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Collection, Mapping
@@ -43,6 +44,7 @@ class Identity:
     user: str
     groups: tuple[str, ...] | None  # with `own`, the group that nobody else is in
     scopes: frozenset[str] = frozenset({"ask"})
+    session: bool = False  # signed in here, and so able to sign out
 
     @property
     def own(self) -> str:
@@ -139,7 +141,7 @@ class Login:
             raise _unknown("the API key is not known, has expired or was revoked")
         token = _bearer(headers, self.settings.identity_header) if self._signers else ""
         if self.sessions and not token and (claims := self.sessions.claims(headers)):
-            return self.member(claims)
+            return dataclasses.replace(self.member(claims), session=True)
         if self._signers:
             return self._signed(token)
         if self.sessions:

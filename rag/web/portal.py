@@ -26,7 +26,7 @@ from rag.web.api import create_api
 from rag.web.conversations import conversations
 from rag.web.desk import Desk
 from rag.web.guard import Guard, PortalCors
-from rag.web.identity import Login, SignOn, require
+from rag.web.identity import Login, SignOn, identify, require
 from rag.web.limits import Rate
 from rag.web.problem import Refused, of, problem
 from rag.web.source import window
@@ -98,8 +98,8 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
         return JSONResponse(found, headers={"cache-control": "no-store"})
 
     @app.get("/library")
-    def library() -> HTMLResponse:
-        return HTMLResponse(pages.library(settings.title))
+    def library(request: Request) -> HTMLResponse:
+        return HTMLResponse(pages.library(settings.title, identify(request).session))
 
     if login.sessions:
         oidc.mount(app, settings, login)
