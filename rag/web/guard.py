@@ -73,7 +73,7 @@ class PortalCors(CORSMiddleware):
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
         listed = [checked(origin) for origin in origins]
-        methods, names = ("GET", "POST"), ("content-type", "accept")
+        methods, names = ("GET", "POST"), ("content-type", "accept", "authorization")
         super().__init__(app, listed, allow_methods=methods, allow_headers=names, allow_credentials=True)
         self.listed = listed
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from rag.web.words import LIBRARY, SIGN_OUT, SIGNED_OUT
+from rag.web.words import ENTER, LIBRARY, SIGN_OUT, SIGNED_OUT
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -33,6 +33,14 @@ def sign_out(title: str, session: bool) -> str:
     head = f'<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{html.escape(title)}</title>'
     body = f'{button} <a href="..">{html.escape(title)}</a>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
+
+
+def enter(title: str) -> str:
+    """The page of a portal's frame on which a ticket becomes a session; without a style sheet, as above."""
+    head = f'<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{html.escape(title)}</title>'
+    words = html.escape(json.dumps(ENTER))
+    script = '<script type="module" src="ui/enter.js"></script>'
+    return f'<!doctype html><html lang="en"><head>{head}{script}</head><body data-words="{words}"></body></html>'
 
 
 def embedding(origins: Collection[str]) -> str:

@@ -21,7 +21,7 @@ from fastapi.staticfiles import StaticFiles
 from rag.errors import BadInput, NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
-from rag.web import chat, oidc, pages, paper
+from rag.web import chat, oidc, pages, paper, tickets
 from rag.web.api import create_api
 from rag.web.conversations import conversations
 from rag.web.desk import Desk
@@ -103,6 +103,8 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
 
     if login.sessions:
         oidc.mount(app, settings, login)
+    if login.embedded:
+        tickets.mount(app, api, settings, login)
     app.include_router(conversations(desk, api.state.gate))
     paper.mount(app, answerer)
     app.mount("/ui", StaticFiles(directory=chat.STATIC))

@@ -209,6 +209,11 @@ LIBRARY: dict[str, Any] = {
     "unreachable": "Pullquote could not be reached. Check that it is still running.",
 }
 
+ENTER = {
+    "no_ticket": "This page opens in the portal's frame, with a ticket.",
+    "no_cookie": "This browser keeps no cookies for this frame; allow them for this page and reload it.",
+    "unreachable": LIBRARY["unreachable"],
+}
 WIDGET: dict[str, Any] = {
     **{name: WORDS[name] for name in ("label", "placeholder", "ask", "searching", "page", "pages")},
     "conflict": "The documents differ; decide which one applies.",
