@@ -84,6 +84,8 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--document", action="append", default=[], metavar="ID")
         made.add_argument("--since", type=_date, metavar="DATE", help="YYYY-MM-DD")
         made.add_argument("--until", type=_date, metavar="DATE")
+        made.add_argument("--language", action="append", default=[], metavar="TAG", help="BCP 47; en is en-GB too")
+        made.add_argument("--author", action="append", default=[], metavar="NAME")
         if name == "ask":
             made.add_argument("--history", metavar="FILE", help="a JSON list, oldest first")
             made.add_argument("--threshold", type=float, metavar="T", help="answer from this probability on")

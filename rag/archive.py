@@ -124,7 +124,7 @@ def import_(source: str | Path, folder: Path, restore: Restore | None = None) ->
             Store.create(made, manifest["model"], manifest["dimension"])
             store = Store(made, writable=True)
             try:
-                documents = _fill(store, archive, manifest["dimension"])
+                documents = _fill(store, archive, manifest["dimension"], manifest["format"])
                 if documents != manifest["documents"]:
                     raise ValueError(f"{documents} of {manifest['documents']} documents")
                 store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -161,12 +161,14 @@ def _manifest(archive: zipfile.ZipFile, source: str | Path) -> dict[str, Any]:
     return manifest
 
 
-def _fill(store: Store, archive: zipfile.ZipFile, dimension: int) -> int:
+def _fill(store: Store, archive: zipfile.ZipFile, dimension: int, made: int) -> int:
     documents = 0
     for path, collection, prefix in _lines(archive, _PARTS[0]):
         store.add_root(path, collection, prefix)
     with archive.open(_PARTS[3]) as vectors:
         for root, path, row, parts in _lines(archive, _PARTS[2]):
+            if made < 3:  # neither author nor language
+                row[-1:] = [None, None, row[-1]]
             document = document_of(tuple(row))
             if not all(0 <= s < e <= len(document.text) for s, e, *_ in parts) or len(row) != len(COLUMNS):
                 raise ValueError(f"{document.id}: a passage leaves the text")

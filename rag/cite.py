@@ -30,6 +30,7 @@ def cite(document: Document, candidate: Candidate, n: int) -> Citation:
         pages=document.pages_of(start, end),
         section=document.section_at(start),
         score=round(candidate.probability, 4),
+        author=document.author,
     )
 
 

@@ -144,6 +144,17 @@ def where_of(filters: Filters) -> tuple[str, list[Any]]:
         if date:
             parts.append(f"d.date {comparison} ?")
             values.append(date)
+    if filters.languages:  # `en` is `en-GB` too
+        parts.append(
+            "EXISTS (SELECT 1 FROM json_each(?) a WHERE lower(d.language) = a.value"
+            " OR substr(lower(d.language), 1, length(a.value) + 1) = a.value || '-')"
+        )
+        values.append(json.dumps([language.lower() for language in filters.languages]))
+    if filters.authors:
+        parts.append(
+            "EXISTS (SELECT 1 FROM json_each(?) a WHERE instr('; ' || d.author || '; ', '; ' || a.value || '; '))"
+        )
+        values.append(json.dumps(filters.authors))
     if filters.groups is not None:
         parts.append(
             "(d.groups = '[]' OR EXISTS (SELECT 1 FROM json_each(d.groups) g JOIN json_each(?) a ON a.value = g.value))"

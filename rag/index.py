@@ -148,6 +148,7 @@ class Index:
             "vectors": vectors,
             "search": saved.kind if saved else "HNSW" if remote else "exact",
             "collections": self.store.collections(),
+            "languages": self.store.languages(),
             "roots": [{"path": p, "collection": c, "id_prefix": x} for p, c, x in self.store.roots()],
             "unfinished": unfinished,
             "skipped": [{"file": f, "reason": r} for f, r in self.store.problems()],

@@ -12,6 +12,7 @@ from typing import Any
 from rag import load
 from rag.chunk import Count, chunk
 from rag.errors import NotFound
+from rag.language import spoken
 from rag.types import Document
 
 _SHOWN = 40  # pages or sections that are listed, of each document
@@ -32,6 +33,8 @@ class Inspected:
     sections: tuple[Mapping[str, Any], ...]
     passages: tuple[Mapping[str, Any], ...]
     text: str
+    author: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Report:
             kinds = ", ".join(_count(count, kind) for kind, count in document.blocks.items())
             yield ""
             yield f"document   {document.id}: “{document.title}” {document.date or ''} ({document.loader})".rstrip()
+            if document.author or document.language:
+                yield f"by         {document.author or 'unknown'}; language {document.language or 'not known'}"
             yield f"text       {_count(document.characters, 'character')} in {kinds}; {document.revision}"
             yield f"passages   {len(document.passages)}"
             yield from _some("page", (f"{p['label']} [{p['start']}:{p['end']}]" for p in document.pages))
@@ -77,7 +82,7 @@ def inspect(path: str, count: Count) -> Report:
     except OSError as error:
         raise NotFound(f"{path}: cannot be read ({error.strerror}); check the path") from None
     loaded = load.load(data, file.name, source=file.name)
-    documents = tuple(_inspected(document, count) for document in loaded.documents)
+    documents = tuple(_inspected(spoken(document), count) for document in loaded.documents)
     return Report(path, len(data), documents, loaded.problems, dict(loaded.left_out))
 
 
@@ -94,6 +99,8 @@ def _inspected(document: Document, count: Count) -> Inspected:
         tuple(dataclasses.asdict(section) for section in document.sections),
         tuple({"start": p.start, "end": p.end, "context": p.context} for p in chunk(document, count)),
         document.text,
+        document.author,
+        document.language,
     )
 
 

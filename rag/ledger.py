@@ -71,6 +71,11 @@ class Ledger(ABC):
         """Documents of each collection."""
         return dict(sorted(self.rows("SELECT collection, count(*) FROM documents GROUP BY collection")))
 
+    def languages(self) -> dict[str, int]:
+        """Documents of each language, as their files or their texts say; "" is not known."""
+        counted = self.rows("SELECT coalesce(language, ''), count(*) FROM documents GROUP BY 1")
+        return dict(sorted(counted))
+
     def root_of(self, document_id: str) -> tuple[str, str] | None:
         """The root and the file that a document came from."""
         rows = self.rows("SELECT root, path FROM documents WHERE id = ?", (document_id,))

@@ -10,9 +10,10 @@ from typing import Any
 
 from rag.types import Block, Document, Page, Passage, Section, Unit
 
-FORMAT = 2  # of every store and of the archive; docs/index-format.md says what changed
+FORMAT = 3  # of every store and of the archive; docs/index-format.md says what changed
 COLUMNS = (
-    "id", "title", "source", "collection", "date", "revision", "loader", "groups", "structure", "text",
+    "id", "title", "source", "collection", "date", "revision", "loader", "groups", "structure",
+    "author", "language", "text",
 )  # fmt: skip
 
 
@@ -27,6 +28,8 @@ class DocumentInfo:
     date: str | None
     revision: str
     passages: int
+    author: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def document_row(document: Document) -> tuple[Any, ...]:
     }
     return (
         document.id, document.title, document.source, document.collection, document.date, document.revision,
-        document.loader, json.dumps(document.groups), json.dumps(structure, ensure_ascii=False), document.text,
+        document.loader, json.dumps(document.groups), json.dumps(structure, ensure_ascii=False),
+        document.author, document.language, document.text,
     )  # fmt: skip
 
 

@@ -18,6 +18,9 @@ from rag.rows import FORMAT
 Connection = sqlite3.Connection
 FILE = "store.sqlite"
 _DAMAGED = "not a readable index ({reason}); restore a copy, or delete the folder and run `rag index`"
+_LIMITS = """
+CREATE INDEX documents_limits ON documents(collection, date, groups, language, author, first, last);
+"""
 _LEXICAL = """
 CREATE VIRTUAL TABLE lexical USING fts5(context, text, content='', tokenize='porter unicode61 remove_diacritics 2');
 """
@@ -31,7 +34,7 @@ CREATE TABLE files(root TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL
 CREATE TABLE documents(key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, root TEXT NOT NULL,
     path TEXT NOT NULL, title TEXT NOT NULL, source TEXT NOT NULL, collection TEXT NOT NULL, date TEXT,
     revision TEXT NOT NULL, loader TEXT NOT NULL, groups TEXT NOT NULL, structure TEXT NOT NULL, text TEXT NOT NULL,
-    first INTEGER, last INTEGER);
+    first INTEGER, last INTEGER, author TEXT, language TEXT);
 CREATE INDEX documents_file ON documents(root, path);
 CREATE TABLE passages(key INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents(key),
     start INTEGER NOT NULL, end INTEGER NOT NULL, context TEXT NOT NULL, text TEXT NOT NULL, units TEXT NOT NULL,
@@ -40,8 +43,7 @@ CREATE INDEX passages_document ON passages(document);
 CREATE INDEX passages_digest ON passages(digest);
 CREATE TABLE removed(key INTEGER PRIMARY KEY, version INTEGER NOT NULL);
 CREATE INDEX removed_version ON removed(version);
-CREATE INDEX documents_limits ON documents(collection, date, groups, first, last);
-{_LEXICAL}"""
+{_LIMITS}{_LEXICAL}"""
 _FROM_1 = """
 ALTER TABLE documents ADD COLUMN first INTEGER;
 ALTER TABLE documents ADD COLUMN last INTEGER;
@@ -49,9 +51,14 @@ UPDATE documents SET first = (SELECT min(key) FROM passages WHERE document = doc
     last = (SELECT max(key) FROM passages WHERE document = documents.key);
 CREATE TABLE removed(key INTEGER PRIMARY KEY, version INTEGER NOT NULL);
 CREATE INDEX removed_version ON removed(version);
-CREATE INDEX documents_limits ON documents(collection, date, groups, first, last);
 INSERT INTO meta SELECT 'log_from', value FROM meta WHERE key = 'version';
-UPDATE meta SET value = '2' WHERE key = 'format';
+"""
+_FROM_2 = f"""
+ALTER TABLE documents ADD COLUMN author TEXT;
+ALTER TABLE documents ADD COLUMN language TEXT;
+DROP INDEX IF EXISTS documents_limits;
+{_LIMITS}
+UPDATE meta SET value = '3' WHERE key = 'format';
 """
 
 
@@ -206,10 +213,10 @@ class Sqlite(Ledger):
             )
         self.db.execute("BEGIN IMMEDIATE")
         try:
-            if int(self.meta()["format"]) == 1:  # another process may have done it meanwhile
-                for statement in _FROM_1.split(";\n"):
-                    if statement.strip():
-                        self.db.execute(statement)
+            made = int(self.meta()["format"])  # another process may have done it meanwhile
+            steps = (_FROM_1 if made < 2 else "") + (_FROM_2 if made < 3 else "")
+            for statement in filter(str.strip, steps.split(";\n")):
+                self.db.execute(statement)
             self.db.execute("COMMIT")
         except BaseException:
             self.db.execute("ROLLBACK")

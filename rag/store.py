@@ -59,7 +59,7 @@ class Store(FullText):
         """The documents that the filters leave, by id."""
         where, values = where_of(filters)
         rows = self.db.execute(
-            "SELECT id, title, source, collection, date, revision, coalesce(last - first + 1, 0)"
+            "SELECT id, title, source, collection, date, revision, coalesce(last - first + 1, 0), author, language"
             f" FROM documents d WHERE {where or 'true'} ORDER BY id",
             values,
         )

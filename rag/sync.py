@@ -16,6 +16,7 @@ from rag import load
 from rag.chunk import chunk
 from rag.embed import Encoder
 from rag.errors import BadInput, LoadError, NotFound
+from rag.language import spoken
 from rag.rows import BEGUN, FileState, Record, digest
 from rag.store import Store
 from rag.types import Document, Passage
@@ -39,6 +40,7 @@ class SyncReport:
     documents: int = 0
     embedded: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    languages: Counter[str] = field(default_factory=Counter)  # documents that were read, by language; "": not known
     left_out: Counter[str] = field(default_factory=Counter)  # characters that the texts leave out on purpose, by kind
 
 
@@ -67,6 +69,8 @@ class Writer:
     def document(self, root: str, path: str, document: Document) -> None:
         """Write this document, unless exactly it is there."""
         self.report.documents += 1
+        document = spoken(document)
+        self.report.languages[document.language or ""] += 1
         if self.store.same(root, path, document):
             return
         passages = tuple(chunk(document, self.encoder().count))

@@ -76,6 +76,8 @@ class Document:
     blocks: tuple[Block, ...] = ()
     groups: tuple[str, ...] = ()
     revision: str = field(default="")
+    author: str | None = None  # several are parted by "; "
+    language: str | None = None  # BCP 47; of an index also what the text says beyond doubt
 
     def __post_init__(self) -> None:
         size = len(self.text)
@@ -122,11 +124,14 @@ class Filters:
     since: str | None = None
     until: str | None = None
     groups: tuple[str, ...] | None = None  # None: access is not checked (one-user use)
+    languages: tuple[str, ...] = ()  # BCP 47; `en` is `en-GB` too
+    authors: tuple[str, ...] = ()  # one of a document's authors, by the whole name
 
     @property
     def limiting(self) -> bool:
         """True when the asker narrowed the search (access rules are not a choice of the asker)."""
-        return bool(self.collections or self.documents or self.since or self.until)
+        limits = (self.collections, self.documents, self.since, self.until, self.languages, self.authors)
+        return any(limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +224,7 @@ class Citation:
     pages: tuple[int, int] | None
     section: tuple[str, ...]
     score: float
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

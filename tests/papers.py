@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 def pdf(
     pages: Sequence[Sequence[tuple[float, float, float, str]]], *, labels: str = "", extra: str = "", font: str = "",
+    info: str = "",
 ) -> bytes:  # fmt: skip
     """A PDF whose pages hold (x, y, size, text), in Helvetica. `extra` is drawn on every page before the text."""
     objects = ["", "", font or "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"]
@@ -23,6 +24,9 @@ def pdf(
             f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 3 0 R>>>>"
             f"/Contents {len(objects)} 0 R>>"
         )
+    if info:
+        objects.append(info)
+        info = f"/Info {len(objects)} 0 R"
     objects[0] = f"<</Type/Catalog/Pages 2 0 R{labels}>>"
     objects[1] = f"<</Type/Pages/Kids[{' '.join(kids)}]/Count {len(kids)}>>"
     out, places = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", []
@@ -30,7 +34,8 @@ def pdf(
         places.append(len(out))
         out += f"{number} 0 obj\n{body}\nendobj\n".encode("cp1252")
     table = "".join(f"{place:010} 00000 n \n" for place in places)
-    tail = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<</Size {len(objects) + 1}/Root 1 0 R>>\n"
+    tail = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
+    tail += f"trailer\n<</Size {len(objects) + 1}/Root 1 0 R{info}>>\n"
     return out + f"{tail}startxref\n{len(out)}\n%%EOF\n".encode()
 
 

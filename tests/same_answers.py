@@ -95,6 +95,12 @@ def _pandoc(source: Path, target: Path) -> None:
             template.flush()
             command += ["--template", template.name]
         subprocess.run(command, input=text.encode(), check=True, stderr=subprocess.DEVNULL)
+    if target.suffix == ".docx":  # in the file's properties: pandoc would print it as well
+        import docx
+
+        made = docx.Document(str(target))
+        made.core_properties.title = document.title
+        made.save(str(target))
 
 
 def _markup(document: Document) -> Iterator[str]:
@@ -108,9 +114,11 @@ def _markup(document: Document) -> Iterator[str]:
         if block:
             words = html.escape(document.text[block.start : block.end])
             depth = min(6, len(document.section_at(block.start)))
-            cells = "</td><td>".join(words.split(" | "))
+            header = kind == "row" and words not in document.section_at(block.start)[-1:] and before != "row"
+            cell = "th" if header else "td"
+            cells = f"</{cell}><{cell}>".join(words.split(" | "))
             yield {"heading": f"<h{depth}>{words}</h{depth}>", "item": f"<li>{words}</li>"}.get(
-                block.kind, f"<tr><td>{cells}</td></tr>" if kind == "row" else f"<p>{words}</p>"
+                block.kind, f"<tr><{cell}>{cells}</{cell}></tr>" if kind == "row" else f"<p>{words}</p>"
             )
         before = kind
 

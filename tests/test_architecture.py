@@ -11,6 +11,7 @@ LEVELS = [
     {"settings"},
     {
         "keys",
+        "language",
         "state",
         "load",
         "chunk",
@@ -25,7 +26,7 @@ LEVELS = [
         "batch",
         "calibrate",
     },
-    {"embed", "ledger", "pages", "originals"},
+    {"embed", "ledger", "pages", "originals", "lists", "acronyms", "fluent"},
     {"sqlite", "postgres"},
     {"fulltext"},
     {"store"},
@@ -67,6 +68,7 @@ DOORS = {
     "huggingface_hub": {"hub"},
     "filelock": {"index", "web"},  # web: which process indexes the uploads
     "regex": {"chunk"},
+    "py3langid": {"language"},
 }
 HEAVY = {"torch", "transformers", "sentence_transformers", "gradio", "onnxruntime", "huggingface_hub", "fastapi"}
 

@@ -163,8 +163,10 @@ def test_filters_by_collection_document_date_and_group(tmp_path, opened):
     index = opened()
     index.put(
         [
-            Document("old", "alpha rule", collection="hr", date="2020-01-01"),
-            Document("new", "alpha rule", collection="it", date="2026-01-01"),
+            Document(
+                "old", "alpha rule", collection="hr", date="2020-01-01", author="Ada Byron; Max", language="en-GB"
+            ),
+            Document("new", "alpha rule", collection="it", date="2026-01-01", author="Ada", language="eng"),
             Document("dateless", "alpha rule", collection="it"),
             Document("closed", "alpha rule", collection="hr", date="2026-01-01", groups=("board", "staff")),
         ]
@@ -183,9 +185,19 @@ def test_filters_by_collection_document_date_and_group(tmp_path, opened):
     assert ids(documents=("new", "dateless")) == ["dateless", "new"]
     assert ids(since="2025-06-01") == ["closed", "new"]
     assert ids(until="2020-01-01") == ["old"]
+    assert ids(languages=("EN",)) == ["old"]
+    assert ids(languages=("en-gb", "eng")) == ["new", "old"]
+    assert ids(languages=("en",), since="2025-01-01") == []
+    assert ids(authors=("Ada",)) == ["new"]
+    assert ids(authors=("Max", "nobody")) == ids(authors=("Ada Byron",)) == ["old"]
+    assert ids(authors=("%",)) == []
+    assert index.document("old").author == "Ada Byron; Max"
+    assert {info.id: info.language for info in index.documents()}["old"] == "en-GB"
+    assert index.status()["languages"] == {"": 2, "en-GB": 1, "eng": 1}
     assert ids(groups=()) == ["dateless", "new", "old"]
     assert ids(groups=("staff",), collections=("hr",)) == ["closed", "old"]
     assert not index.readable(Filters(collections=("none",)))
+    assert not index.readable(Filters(languages=("fr",)))
 
 
 def test_removed_means_gone_from_every_search(folder, opened):

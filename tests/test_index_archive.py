@@ -1,3 +1,4 @@
+import hashlib
 import json
 import zipfile
 
@@ -40,6 +41,22 @@ def test_an_index_comes_back_from_its_archive_whole_and_without_embedding(full, 
     assert again.add(tmp_path / "docs").embedded == 0  # it is known what each file was
     assert again.encoder.encoded == []
     assert sorted(p.name for p in (tmp_path / "again").iterdir() if p.is_dir()) == []
+
+
+def test_an_archive_of_the_format_before_has_neither_author_nor_language(full, tmp_path):
+    export(full.store, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as new, zipfile.ZipFile(tmp_path / "old.zip", "w") as old:
+        parts = {name: new.read(name) for name in new.namelist()}
+        rows = [json.loads(line) for line in parts["documents.jsonl"].splitlines()]
+        for _, _, row, _ in rows:
+            del row[-3:-1]
+        parts["documents.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        manifest = json.loads(parts.pop("manifest.json")) | {"format": 2}
+        manifest["sha256"]["documents.jsonl"] = hashlib.sha256(parts["documents.jsonl"]).hexdigest()
+        for name, data in {"manifest.json": json.dumps(manifest).encode(), **parts}.items():
+            old.writestr(name, data)
+    assert import_(tmp_path / "old.zip", tmp_path / "again") == 2
+    assert content(Index.open(tmp_path / "again", encoder=HashingEncoder())) == content(full)
 
 
 def test_an_archive_holds_json_and_numbers_only(full, tmp_path):

@@ -97,8 +97,21 @@ def test_after_remove_and_compact_no_byte_is_left_in_any_file(tmp_path):
     assert index.store.removed(index.version).tolist() == []
 
 
+def as_format_2(file):
+    """What a store of format 2 looked like, made from one of today."""
+    with sqlite3.connect(file) as db:
+        db.executescript(
+            "DROP INDEX documents_limits;"
+            "ALTER TABLE documents DROP COLUMN author; ALTER TABLE documents DROP COLUMN language;"
+            "CREATE INDEX documents_limits ON documents(collection, date, groups, first, last);"
+            "UPDATE meta SET value = '2' WHERE key = 'format';"
+        )
+    db.close()
+
+
 def as_format_1(file):
-    """What a store of format 1 looked like, made from one of format 2."""
+    """What a store of format 1 looked like."""
+    as_format_2(file)
     with sqlite3.connect(file) as db:
         db.executescript(
             "DROP INDEX documents_limits; ALTER TABLE documents DROP COLUMN first;"
@@ -109,16 +122,21 @@ def as_format_1(file):
     db.close()
 
 
-def test_an_older_format_is_migrated_from_what_is_stored(tmp_path):
+@pytest.mark.parametrize("older", [as_format_1, as_format_2])
+def test_an_older_format_is_migrated_from_what_is_stored(tmp_path, older):
     index = opened(tmp_path)
     index.put([Document(str(i), f"alpha number {i}. " * 60, collection="ab"[i % 2]) for i in range(6)])
     filters = Filters(collections=("b",))
     expected = (index.store.count(), index.store.allowed(filters).tolist(), index.lexical(["alpha"], 9, filters))
     index.close()
-    as_format_1(tmp_path / "index/store.sqlite")
+    older(tmp_path / "index/store.sqlite")
     (tmp_path / "index/vectors.json").unlink()
     again = opened(tmp_path)
-    assert again.status()["format"] == 2
+    assert again.status()["format"] == 3
+    again.put([Document("new", "alpha", author="Ada", language="en")])
+    assert again.store.allowed(Filters(authors=("Ada",), languages=("en",))).size == 1
+    again.remove(["new"])
+    again.encoder.encoded.clear()
     assert (
         again.store.count(),
         again.store.allowed(filters).tolist(),

@@ -288,7 +288,7 @@ def test_a_large_text_costs_a_small_multiple_of_its_size() -> None:
 def test_the_content_tells_html_whatever_the_name() -> None:
     page = "\n<!-- saved -->\n<!DOCTYPE html><title>T</title><p>Seen"
     for name in ("a.txt", "a.md", "a"):
-        assert one(page, name).loader == "html/1"
+        assert one(page, name).loader == "html/2"
     assert one(page.encode("utf-16"), "a.txt").text == "Seen"
     assert one("We wrote <html> in a sentence.", "a.txt").loader == "text/1"
     assert one("# H", "A.MD").loader == "markdown/1"
@@ -330,6 +330,29 @@ def test_title(data: str, name: str, title: str) -> None:
 )
 def test_date(data: str, name: str, date: str | None) -> None:
     assert one(data, name).date == date
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "author", "language"),
+    [
+        ("---\nauthor: [Ada Byron, Max Quay]\nlang: en_gb\n---\nx", "a.md", "Ada Byron; Max Quay", "en-GB"),
+        ("---\nauthor: {name: x}\nlanguage: [en]\n---\nx", "a.md", None, None),
+        ("---\nauthor: a: b\nlang: de\n---\nx", "a.md", "a: b", "de"),
+        ('<html lang="pt-br"><meta name=Author content=" Ada \n Byron "><p>x', "a.html", "Ada Byron", "pt-BR"),
+        ('<html lang="zh-hant-tw"><meta name=author content=admin><p>x', "a.html", None, "zh-Hant-TW"),
+        ('<html><meta http-equiv="Content-Language" content="de"><p>x', "a.html", None, "de"),
+        ('<html lang="und"><meta name="DC.creator" content="A"><meta name="DC.creator" content="B"><p>x', "a.html",
+         "A; B", None),
+        ('{"_id": "a", "text": "x", "author": "Ada", "language": "en"}', "a.jsonl", "Ada", "en"),
+        ('{"_id": "a", "text": "x", "author": 7, "language": ["en"]}', "a.jsonl", None, None),
+        ("From: Ada Byron <ada@example.org>, max@example.org\nContent-Language: en\n\nx", "a.eml",
+         "Ada Byron; max@example.org", "en"),
+        ("words", "a.txt", None, None),
+    ],
+)  # fmt: skip
+def test_author_and_language(data: str, name: str, author: str | None, language: str | None) -> None:
+    made = one(data, name)
+    assert (made.author, made.language) == (author, language)
 
 
 def test_the_collection_of_the_caller_beats_that_of_the_document() -> None:
@@ -438,6 +461,65 @@ def test_html_rules(source: str, text: str) -> None:
     document = one(f"<!doctype html>{source}", "a.html")
     check(document)
     assert document.text == text
+
+
+# --- the main text of a saved page ---------------------------------------------------------------------------------
+
+PROSE = "The ferry to Kelling leaves the east pier at nine and takes forty minutes in calm water. "
+SAVED = f"""<!DOCTYPE html><html lang="en"><body class="cookie-consent-open">
+<a class="skip-link" href="#main">Skip to the text</a>
+<header><h2>Saltmarsh</h2><a href="/">Home</a> <a href="/fares">Fares and tickets</a></header>
+<nav><ul><li><a href="/a">Timetable</a><li><a href="/b">Moorings</a></ul></nav>
+<div class="breadcrumbs"><a href="/">Home</a> › <a href="/piers">Piers</a></div>
+<main><article><header><h1>East pier</h1><p>By the harbour master</p></header><p>{PROSE * 3}</p>
+<aside>Mind the gap at low tide.</aside><div class="sidebar">A berth costs 12 pounds, see <a href="#p">prices</a>.</div>
+<footer>Checked in May.</footer></article></main>
+<aside><h3>Most read</h3><a href="/x">Ten walks along the coast</a> <a href="/y">Seals again</a></aside>
+<aside>Dogs travel free of charge on a lead.</aside>
+<div id="cookie-banner"><p>We use cookies. <button>Accept</button></p></div>
+<footer><p>© 2026 Saltmarsh Ferries</p></footer>
+</body></html>"""
+
+
+def test_what_belongs_to_the_site_is_left_out_of_a_page_and_counted() -> None:
+    loaded = load(SAVED.encode(), "a.html")
+    text = loaded.documents[0].text
+    check(loaded.documents[0])
+    for kept in ("East pier", "harbour master", "Mind the gap", "berth costs 12", "Checked in May", "Dogs travel free"):
+        assert kept in text
+    for gone in ("Skip", "Home", "Timetable", "Piers", "Most read", "Seals", "cookies", "©"):
+        assert gone not in text
+    assert set(loaded.left_out) == {"navigation", "heads and feet of the site", "asides", "cookie notices"}
+    assert loaded.left_out["cookie notices"] == len("We use cookies. Accept")
+    assert loaded.documents[0].section_at(text.index("Dogs")) == ("East pier",)  # not below “Most read”
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"<body><nav>{PROSE * 5}<a href=a>More</a></nav><p>{PROSE}</p>",  # prose in a badly chosen element
+        "<body><h1>Site map</h1><nav>" + "<a href=x>Moorings and fees</a> " * 40 + "</nav>",  # the list is the text
+        "<body><nav><a href=x>Only this</a></nav>",
+        f"<body><header><h1><a href=/>East pier</a></h1></header><p>{PROSE}</p>",  # a title
+        f"<body><footer>Harbour House, Kelling Quay</footer><p>{PROSE}</p>",  # an address that no link leads away from
+        f"<body><p>{PROSE}</p><aside role=doc-endnotes><a href=#a>1</a> Low tide.</aside>",
+        f"<body><div class=menu>Soup, bread, and fish of the day at 9 pounds</div><p>{PROSE}</p>",
+        f"<body class=nav><div id=sidebar><main><p>{PROSE}<a href=a>{PROSE * 3}</a></p></main></div>",
+        f"<body><p>{PROSE}</p><ul><li><a href=a>Fares</a><li><a href=b>Moorings</a></ul>",  # links without any mark
+    ],
+)
+def test_nothing_real_is_lost_with_the_navigation(source: str) -> None:
+    page = "<!DOCTYPE html>" + source
+    loaded = load(page.encode(), "a.html")
+    assert not loaded.left_out
+    seen = re.sub(r"<[^>]*>", " ", source)
+    assert re.findall(r"\w+", loaded.documents[0].text) == re.findall(r"\w+", seen)
+
+
+def test_hidden_text_is_counted_and_a_nest_of_menus_ends() -> None:
+    assert load(b"<html><p>Seen<p hidden>Not", "a.html").left_out == {"hidden text": 3}
+    nest = "<div class=menu>words outside of links " * 5000 + "<a href=x>y</a>"
+    assert "words outside" in one(f"<html>{nest}", "a.html").text
 
 
 def test_xhtml_elements_may_close_themselves() -> None:

@@ -162,6 +162,13 @@ def test_two_columns_of_prose_are_no_table() -> None:
     assert document.text.index("Left line 11") < document.text.index("right line 0")
 
 
+def test_a_pdf_says_its_author_and_language() -> None:
+    made = one(pdf(paged(1), labels="/Lang(en-GB)", info="<</Author(Ada Byron)>>"), "a.pdf")
+    assert (made.author, made.language) == ("Ada Byron", "en-GB")
+    silent = one(pdf(paged(1)), "a.pdf")
+    assert (silent.author, silent.language) == (None, None)
+
+
 # --- office files -------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +177,7 @@ def docx() -> bytes:
 
     made = library.Document()
     made.core_properties.title = "Staff rules"
+    made.core_properties.author, made.core_properties.language = "Ada Byron", "en-GB"
     made.core_properties.modified = datetime.datetime(2026, 3, 4)
     made.add_heading("Leave", 1)
     made.add_heading("Annual leave", 2)
@@ -195,6 +203,7 @@ def test_docx() -> None:
     (document,) = loaded.documents
     check(document)
     assert (document.title, document.date) == ("Staff rules", "2026-03-04")
+    assert (document.author, document.language) == ("Ada Byron", "en-GB")
     assert quoted(document, "Everyone has 28 days.") == ("Leave", "Annual leave")
     assert quoted(document, "South | £9") == ("Leave", "Annual leave", "Route | Fare")
     assert document.text.endswith(
@@ -298,7 +307,9 @@ def test_a_printed_bullet_is_a_dash_and_a_printed_number_is_kept() -> None:
 
 CONTAINER = '<container><rootfiles><rootfile full-path="O/b.opf"/></rootfiles></container>'
 PACKAGE = (
-    '<package xmlns:dc="d"><metadata><dc:title>The Quay</dc:title><dc:date>2026-01-02</dc:date></metadata><manifest>'
+    '<package xmlns:dc="d"><metadata><dc:title>The Quay</dc:title><dc:date>2026-01-02</dc:date>'
+    "<dc:creator>Ada Byron</dc:creator><dc:creator>Max Quay</dc:creator><dc:language>en</dc:language>"
+    "</metadata><manifest>"
     '<item id="one" href="1.xhtml" media-type="application/xhtml+xml"/>'
     '<item id="two" href="2.xhtml" media-type="application/xhtml+xml"/></manifest>'
     '<spine><itemref idref="two"/><itemref idref="one"/></spine></package>'
@@ -315,6 +326,7 @@ BOOK = {
 def test_epub_follows_the_spine() -> None:
     document = one(zipped(BOOK), "a.epub")
     assert (document.title, document.date) == ("The Quay", "2026-01-02")
+    assert (document.author, document.language) == ("Ada Byron; Max Quay", "en")
     assert document.text == "First\n\nEarly words.\n\nSecond\n\nLater words."
     assert quoted(document, "Later words.") == ("Second",)
 

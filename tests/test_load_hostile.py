@@ -107,7 +107,7 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "binary.txt": (lambda: random.Random(1).randbytes(5000), "binary or damaged"),
     "font.pdf": (broken_font, "a font does not say which characters it shows"),
     "white.docx": (white_word, "characters of hidden text left out"),
-    "macros.docm": (with_macros, "characters of hidden text left out"),
+    "macros.docm": (with_macros, "it holds macros; they are neither read nor run"),
     "really-a-document.txt": (docx, "characters of hidden text left out"),
     "really-html.pdf": (lambda: HTML.encode(), ""),
     "wrong-charset.html": (lambda: HTML.encode("cp1252"), ""),

@@ -69,6 +69,21 @@ def test_a_schema_of_an_older_version_says_what_to_do(place, opened):
         opened()
 
 
+def test_a_schema_of_the_format_before_is_migrated_in_place(place, opened):
+    index = opened()
+    index.put([Document("a", "alpha rule")])
+    run(
+        place,
+        "ALTER TABLE pullquote.documents DROP COLUMN author, DROP COLUMN language",
+        "UPDATE pullquote.meta SET value = '3' WHERE key = 'format'",
+    )
+    index.close()
+    again = opened()
+    assert again.document("a").author is None
+    again.put([Document("b", "alpha rule", author="Ada", language="en")])
+    assert again.store.allowed(Filters(authors=("Ada",), languages=("en",))).size == 1
+
+
 def test_a_schema_that_was_changed_by_hand_is_named(place, opened):
     index = opened()
     run(place, "DROP TABLE pullquote.passages")

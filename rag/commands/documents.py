@@ -14,6 +14,7 @@ from rag.errors import RagError
 def index(args: argparse.Namespace) -> int:
     """`rag index PATH…`"""
     from rag.index import Index
+    from rag.language import foreign
 
     chosen = settings(args)
     opened = Index.open(chosen.index, chosen, create=True)
@@ -41,6 +42,8 @@ def index(args: argparse.Namespace) -> int:
         if report.left_out:
             kinds = ", ".join(f"{kind} {count}" for kind, count in report.left_out.most_common())
             print(f"{path}: characters left out on purpose: {kinds} (see `rag inspect FILE`)")
+        if warning := foreign(report.languages, chosen):
+            print(f"{path}: {warning}", file=sys.stderr)
     documents, passages = opened.store.count()
     print(f"index {opened.store.name}: {documents} documents, {passages} passages")
     if len(failures) == len(args.paths) or (skipped and not documents):
@@ -83,6 +86,8 @@ def status(args: argparse.Namespace) -> int:
         print(f"{key:<10} {found[key]}")
     for name, documents in found["collections"].items():
         print(f"collection {name}: {documents} documents")
+    for name, documents in found["languages"].items():
+        print(f"language   {name or 'not known'}: {documents} documents")
     for root in found["roots"]:
         named = f", ids begin with {root['id_prefix']}" if root["id_prefix"] else ""
         print(f"root       {root['path']} (collection {root['collection']}{named})")

@@ -120,7 +120,15 @@ def _batch(args: argparse.Namespace, one: Callable[[Mapping[str, Any]], Mapping[
 def _filters(args: argparse.Namespace) -> Filters:
     from rag.types import Filters
 
-    return Filters(tuple(args.collection), tuple(args.document), args.since, args.until)
+    return Filters(
+        tuple(args.collection),
+        tuple(args.document),
+        args.since,
+        args.until,
+        None,
+        tuple(args.language),
+        tuple(args.author),
+    )
 
 
 def _history(given: Any) -> Any:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rag.errors import LoadError
+from rag.load.facts import author_of, language_of
 from rag.types import Block, BlockKind, Document, Page, Section
 
 _DATE = re.compile(r"\s*(\d{4}-\d{2}-\d{2})(?!\d)", re.ASCII)
@@ -205,6 +206,8 @@ def document(
     date: str | None = None,
     collection: str = "",
     groups: tuple[str, ...] = (),
+    author: str | Sequence[str] | None = None,
+    language: str | None = None,
 ) -> Document:
     """The Document of a file, its title by default the file's name, its date a leading one. LoadError without text."""
     if not blocks:
@@ -225,4 +228,6 @@ def document(
         sections=sections,
         blocks=blocks,
         groups=groups,
+        author=author_of(author),
+        language=language_of(language),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 from rag.errors import LoadError
@@ -24,6 +25,7 @@ READERS = {  # kind → the module that reads it, imported when the first such f
     "gzip": "rag.load.archive",
     "tar": "rag.load.archive",
 }
+_OFFICE, _MACROS = ("DOCX", "XLSX", "PPTX"), b"vbaProject.bin"  # a ZIP's names of members stand in it as they are
 _DEEPEST = 3  # archives and messages inside one another
 
 
@@ -47,4 +49,6 @@ def read(file: File) -> Loaded:
         raise LoadError(
             f"{file.id}: damaged {kind} ({type(error).__name__}{': ' if why else ''}{why}); save it again"
         ) from None
+    if kind in _OFFICE and _MACROS in file.data:
+        loaded = replace(loaded, problems=(*loaded.problems, "it holds macros; they are neither read nor run"))
     return loaded

@@ -45,15 +45,17 @@ def read(file: File) -> Loaded:
     writer.on_paper = child(root, "background") is None
     writer.container(child(root, "body") or root)
     builder = writer.builder
-    title, date = properties(members)
+    facts = properties(members)
     made = document(
         file,
         "docx/2",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),
-        title=title or (builder.headings[0][1] if builder.headings else ""),
-        date=date,
+        title=facts.title or (builder.headings[0][1] if builder.headings else ""),
+        date=facts.date,
+        author=facts.author,
+        language=facts.language,
     )
     hidden = writer.left_out["hidden text"]
     problems = (f"{hidden} characters of hidden text left out",) if hidden > 20 else ()

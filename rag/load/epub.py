@@ -19,11 +19,14 @@ def read(file: File) -> Loaded:
     package = _package(file, members)
     root = members.xml(package)
     facts: dict[str, str] = {}
+    authors: list[str] = []
     items: dict[str, tuple[str, str, str]] = {}
     spine = []
     for element in root.iter():
-        if local(element) in ("title", "date") and element.text:
+        if local(element) in ("title", "date", "language") and element.text:
             facts.setdefault(local(element), element.text)
+        elif local(element) == "creator":
+            authors.append(element.text or "")
         elif local(element) == "item":
             name = posixpath.normpath(
                 posixpath.join(posixpath.dirname(package), unquote(attribute(element, "href") or ""))
@@ -53,6 +56,8 @@ def read(file: File) -> Loaded:
         sections=builder.sections(),
         title=facts.get("title", ""),
         date=iso_date(facts.get("date", "")),
+        author=authors,
+        language=facts.get("language"),
     )
     return Loaded((made,), tuple(problems))
 

@@ -90,8 +90,14 @@ def outline(document: pdfium.PdfDocument) -> list[tuple[int, int, str]]:
 
 
 def information(document: pdfium.PdfDocument) -> dict[str, str]:
-    """The document information: Title, Author, CreationDate …"""
-    return dict(document.get_metadata_dict(skip_empty=True))
+    """The document information: Title, Author, CreationDate …, and the Language of its catalogue."""
+    language = b""
+    if get := getattr(raw, "FPDFCatalog_GetLanguage", None):  # pdfium of 2025 and later
+        buffer = ctypes.create_string_buffer(size := get(document.raw, None, 0))
+        get(document.raw, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), size)
+        language = buffer.raw
+    named = {"Language": language.decode("utf-16-le", "replace").rstrip("\0")}
+    return {**document.get_metadata_dict(skip_empty=True), **named}
 
 
 def glyphs(document: pdfium.PdfDocument, index: int) -> Glyphs | None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
-from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from rag.errors import LoadError
 from rag.load.build import Builder, File, Loaded, document, iso_date
 from rag.load.decode import text_of
-from rag.load.writer import UNSEEN_STYLE, Writer
+from rag.load.furniture import enough, furniture
+from rag.load.writer import HIDDEN, UNSEEN_STYLE, Writer
 
 _SHEET, _RULES = 100_000, 500  # characters of <style> and rules that are looked at
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -20,6 +23,8 @@ _DATES = (
     *('meta[property="article:published_time" i]', 'meta[name="date" i]', 'meta[name="dc.date" i]'),
     *('meta[name="dcterms.date" i]', 'meta[name="dc.date.issued" i]', 'meta[itemprop="datePublished" i]'),
 )
+_AUTHORS = ('meta[name="author" i]', 'meta[name="dc.creator" i]', 'meta[name="dcterms.creator" i]')
+_LANGUAGES = ('meta[http-equiv="content-language" i]', 'meta[name="dc.language" i]')
 _DEEPEST = 20_000  # elements open at once; the parser's time grows with the square of it
 _REBUILT = 1_000_000  # elements that the parser would have to repeat for formatting tags that are never closed
 _TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)\b", re.IGNORECASE)
@@ -34,24 +39,41 @@ _XML_EMPTY = re.compile(
 
 
 def read(file: File) -> Loaded:
-    """One document. Raises LoadError when the file is no text, shows none, or is nested without end."""
+    """One document: the page's text without its navigation. LoadError: no text, none seen, or nested without end."""
     text, notes = text_of(file)
     xhtml = text.lstrip().startswith("<?xml") or file.id.lower().endswith(".xhtml")
     tree = parse(closed(text) if xhtml else text, file.id)
-    builder = Builder()
-    feed(Writer(builder), tree)
+    builder, left_out = _written(tree, furniture(tree))
+    if len(left_out) > (HIDDEN in left_out):
+        removed = sum(left_out.values()) - left_out[HIDDEN]
+        if not builder.blocks or not enough(len(builder.text), removed, tree):
+            builder, left_out = _written(tree, {})
     title = tree.css_first("head title")
     headings = sorted(builder.headings, key=lambda heading: heading[0] > 1)  # the first <h1>, else the first of any
     made = document(
         file,
-        "html/1",
+        "html/2",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),
         title=(title.text() if title else "").strip() or (headings[0][1] if headings else ""),
         date=_date(tree),
+        author=[node.attributes.get("content") or "" for node in _first(tree, _AUTHORS)],
+        language=_language(tree),
     )
-    return Loaded((made,), notes)
+    return Loaded((made,), notes, +left_out)
+
+
+def _written(tree: LexborHTMLParser, unseen: dict[int, str]) -> tuple[Builder, Counter[str]]:
+    """The text without these elements, and the characters that are left out, by kind."""
+    builder, left_out = Builder(), Counter[str]()
+    writer = Writer(builder)
+    feed(writer, tree, unseen)
+    for kind, node in writer.passed:
+        aside = Builder()
+        Writer(aside).feed(node)
+        left_out[kind] += len(aside.text)
+    return builder, left_out
 
 
 def closed(text: str) -> str:
@@ -79,10 +101,24 @@ def parse(text: str, name: str) -> LexborHTMLParser:
     return LexborHTMLParser(text)
 
 
-def feed(writer: Writer, tree: LexborHTMLParser) -> None:
-    """Write what a reader sees of the tree."""
+def feed(writer: Writer, tree: LexborHTMLParser, unseen: Mapping[int, str] = MappingProxyType({})) -> None:
+    """Write what a reader sees of the tree, without the `unseen`."""
     if tree.body:
-        writer.feed(tree.body, _hidden_by_style(tree))
+        writer.feed(tree.body, {**unseen, **dict.fromkeys(_hidden_by_style(tree), HIDDEN)})
+
+
+def _first(tree: LexborHTMLParser, selectors: Sequence[str]) -> list[LexborNode]:
+    """The elements of the first selector that finds any."""
+    return next(filter(None, (tree.css(selector) for selector in selectors)), [])
+
+
+def _language(tree: LexborHTMLParser) -> str:
+    """The language that the page declares for all of itself."""
+    for node in (tree.root, tree.body):
+        for name in ("lang", "xml:lang"):
+            if node and (found := node.attributes.get(name)):
+                return found
+    return next((node.attributes.get("content") or "" for node in _first(tree, _LANGUAGES)), "")
 
 
 def _date(tree: LexborHTMLParser) -> str | None:

@@ -132,7 +132,7 @@ def _document(file: File, line: bytes) -> tuple[Document, str]:
     groups = tuple(fields.get("groups", ()))
     if not all(isinstance(group, str) and group for group in groups):
         raise ValueError("groups is not a list of names")
-    date = iso_date(fields.get("date", ""))
+    date, author, language = iso_date(fields.get("date", "")), fields.get("author"), fields.get("language")
     made = document(
         replace(file, id=name, source=fields.get("source") or fields.get("url") or file.source),
         "jsonl/1",
@@ -142,6 +142,8 @@ def _document(file: File, line: bytes) -> tuple[Document, str]:
         date=date,
         collection=fields.get("collection", ""),
         groups=groups,
+        author=author if isinstance(author, (str, list)) else None,
+        language=language if isinstance(language, str) else None,
     )
     return (
         made,

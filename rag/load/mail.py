@@ -5,7 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from email.message import EmailMessage, Message
-from email.utils import parsedate_to_datetime
+from email.utils import getaddresses, parsedate_to_datetime
 
 from rag.errors import LoadError
 from rag.load.build import Builder, File, Loaded, document, one_line, paragraphs
@@ -43,6 +43,8 @@ def read(file: File) -> Loaded:
                 sections=builder.sections(),
                 title=subject,
                 date=_date(message),
+                author=[name or address for name, address in getaddresses([str(message["From"] or "")])],
+                language=str(message["Content-Language"] or ""),
             )
         )
     for number, part in enumerate(_attachments(message, body), 1):

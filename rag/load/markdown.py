@@ -29,7 +29,7 @@ _DEEPEST = 100  # nested lists and quotes; the parser is recursive
 _PIECE = 500_000  # characters that are parsed at once: a syntax tree takes a hundred times their memory
 _BRACKETS = 2_000  # in one paragraph; the parser's time grows with the square of them
 _FRONT = re.compile(r"---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_FIELD = re.compile(r"^(title|date|collection|groups):[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
+_FIELD = re.compile(r"^(title|date|collection|groups|author|lang|language):[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _NOTE = re.compile(r"\[\^([^\]\s]+)\]:[ \t]+(?=\S)")
 _NOTE_MARK = re.compile(r"\[\^[^\]\s]+\]")
@@ -61,12 +61,15 @@ def read(file: File) -> Loaded:
         date=iso_date(fields.get("date") or ""),
         collection=fields.get("collection") or "",
         groups=fields.get("groups") or (),
+        author=fields.get("author"),
+        language=fields.get("language"),
     )
     return Loaded((made,), (*notes, *dict.fromkeys(remarks)))
 
 
 def _front_matter(text: str, name: str) -> tuple[dict[str, Any], str, list[str]]:
-    """Its title, date, collection and groups; the text after it; remarks. All values are strings but the groups."""
+    """Its title, date, collection, groups, author and language; the text after it; remarks. Values are strings, but the
+    groups, and perhaps the author, lists of them."""
     found = _FRONT.match(text)
     if not found:
         return {}, text, []
@@ -89,6 +92,9 @@ def _front_matter(text: str, name: str) -> tuple[dict[str, Any], str, list[str]]
             remarks.append(f"front matter: {key} {str(value)[:40]!r} is not {_MEANT[key]} and is ignored")
         else:
             fields[key] = value
+    fields["author"] = values.get("author") or values.get("authors")
+    language = values.get("lang") or values.get("language")
+    fields["language"] = language if isinstance(language, str) else ""
     groups = values.get("groups") or []
     groups = [groups] if isinstance(groups, str) else groups
     if not isinstance(groups, list) or not all(isinstance(group, str) and group for group in groups):

@@ -40,10 +40,25 @@ def main_part(file: File, members: Members) -> str:
     raise LoadError(f"{file.id}: damaged (it names no main part); save it again")
 
 
-def properties(members: Members) -> tuple[str, str | None]:
-    """Title and date (last modified, else created) as the file itself declares them; "" and None without them."""
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """What the file declares of itself; the date is that of the last change, else of its making."""
+
+    title: str = ""
+    date: str | None = None
+    author: str = ""
+    language: str = ""
+
+
+def properties(members: Members) -> Properties:
+    """The core properties of the file."""
     part = next((r.target for r in relations(members, "").values() if r.kind == "core-properties"), "")
     if part not in members:
-        return "", None
+        return Properties()
     values = {local(entry): (entry.text or "").strip() for entry in members.xml(part)}
-    return values.get("title", ""), iso_date(values.get("modified") or values.get("created") or "")
+    return Properties(
+        values.get("title", ""),
+        iso_date(values.get("modified") or values.get("created") or ""),
+        values.get("creator", ""),
+        values.get("language", ""),
+    )

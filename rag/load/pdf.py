@@ -35,6 +35,8 @@ class _Read:
     labels: list[str]
     title: str
     date: str | None
+    author: str
+    language: str
     problems: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -52,6 +54,8 @@ def read(file: File) -> Loaded:
         sections=builder.sections(),
         title=found.title or next((part.words for part in found.parts if part.kind == "heading"), ""),
         date=found.date,
+        author=found.author,
+        language=found.language,
     )
     return Loaded((made,), tuple(found.problems), +found.left_out)
 
@@ -107,7 +111,8 @@ def _read(file: File) -> _Read:
     mark_headings(parts, body, {(index, key(title)): level for index, level, title in marks})
     dates = [_DATE.match(facts.get(name, "")) for name in ("ModDate", "CreationDate")]
     date = next((iso_date(f"{found[1]}-{found[2]}-{found[3]}") for found in dates if found), None)
-    return _Read(parts, labels, facts.get("Title", ""), date, _remarks(pages, shuffled, labels), left_out)
+    told = facts.get("Title", ""), date, facts.get("Author", ""), facts.get("Language", "")
+    return _Read(parts, labels, *told, _remarks(pages, shuffled, labels), left_out)
 
 
 def _joined(pages: Sequence[Glyphs | None]) -> list[Part]:

@@ -40,9 +40,8 @@ def read(file: File) -> Loaded:
                 if other.kind == "notesSlide" and other.target in members:
                     writer.notes(members.xml(other.target))
     builder = writer.builder
-    title, date = properties(members)
-    if title.lower() in ("powerpoint presentation", "presentation"):
-        title = ""  # what the program writes there itself
+    facts = properties(members)
+    named = facts.title.lower() not in ("powerpoint presentation", "presentation")  # what the program itself writes
     made = document(
         file,
         "pptx/2",
@@ -50,8 +49,10 @@ def read(file: File) -> Loaded:
         blocks=tuple(builder.blocks),
         pages=tuple(builder.pages),
         sections=builder.sections(),
-        title=title or (builder.headings[0][1] if builder.headings else ""),
-        date=date,
+        title=(named and facts.title) or (builder.headings[0][1] if builder.headings else ""),
+        date=facts.date,
+        author=facts.author,
+        language=facts.language,
     )
     problems = (f"hidden slides left out: {', '.join(hidden)}",) if hidden else ()
     return Loaded((made,), problems, +writer.left_out)

@@ -214,7 +214,8 @@ def _row(document: Document) -> dict[str, Any]:
         "sections": [(s.path, s.start, s.end) for s in document.sections],
         "blocks": [(b.kind, b.start, b.end) for b in document.blocks],
     }
-    plain = ("id", "text", "title", "source", "collection", "date", "loader", "revision", "groups")
+    plain = ["id", "text", "title", "source", "collection", "date", "loader", "revision", "groups"]
+    plain += ["author", "language"]
     return {**{name: getattr(document, name) for name in plain}, **flat}
 
 

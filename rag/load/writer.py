@@ -6,7 +6,8 @@ Markdown is rendered to HTML and goes through here too. The nodes are selectolax
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rag.load.build import Builder
@@ -29,6 +30,7 @@ _WHITE = re.compile(r"[ \t\n\f\r]+")
 _NUMBER = re.compile(r"\s*([+-]?\d{1,9})(?!\d)", re.ASCII)
 _LAYOUT = "table, h1, h2, h3, h4, h5, h6"  # a table that holds these arranges a page; it is no table of data
 _INDENT = 16  # characters before a nested item, at most
+HIDDEN = "hidden text"
 UNSEEN_STYLE = re.compile(r"\b(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 
 
@@ -85,9 +87,10 @@ class Writer:
         self._words: list[str] = []  # of the block at hand
         self._last = ""  # its last character
         self._marker = ""  # of the list item that has no text yet
+        self.passed: list[tuple[str, Any]] = []  # kind and element: what was left out on the way
 
-    def feed(self, body: Any, unseen: Container[int] = ()) -> None:
-        """Write the tree below `body`, one piece of a longer text or all of it, without the `unseen` (by mem_id)."""
+    def feed(self, body: Any, unseen: Mapping[int, str] = MappingProxyType({})) -> None:
+        """Write the tree below `body`, one piece of a longer text or all of it, without the `unseen`: mem_id → kind."""
         stack: list[tuple[Any, _Context, bool]] = [(body, _Context(), False)]
         while stack:
             node, context, leaving = stack.pop()
@@ -95,14 +98,16 @@ class Writer:
             if leaving:
                 self._leave(tag, context)
                 continue
-            if stack and (following := node.next):  # not beside the body
+            if node is not body and (following := node.next):
                 stack.append((following, context, False))
             if tag == "-text":
                 self._text(node.text_content or "", context)
             elif tag == "br":
                 self._break(context)
-            elif tag[:1] in ("", "-", "!") or tag in _UNSEEN or node.mem_id in unseen or not _shown(node):
+            elif tag[:1] in ("", "-", "!") or tag in _UNSEEN:
                 continue
+            elif node is not body and (node.mem_id in unseen or not _shown(node)):
+                self.passed.append((unseen.get(node.mem_id, HIDDEN), node))
             elif tag == "img":
                 self._text(node.attributes.get("alt") or "", context._replace(verbatim=False))
             else:

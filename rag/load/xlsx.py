@@ -44,9 +44,17 @@ def read(file: File) -> Loaded:
                 with builder.under(f"Sheet {sheet.title}", 1):
                     _sheet(builder, sheet)
         book.close()
-    title, date = properties(members)
+    facts = properties(members)
     made = document(
-        file, "xlsx/1", builder.text, blocks=tuple(builder.blocks), sections=builder.sections(), title=title, date=date
+        file,
+        "xlsx/1",
+        builder.text,
+        blocks=tuple(builder.blocks),
+        sections=builder.sections(),
+        title=facts.title,
+        date=facts.date,
+        author=facts.author,
+        language=facts.language,
     )
     problems = [f"hidden sheets left out: {', '.join(hidden)}"] if hidden else []
     if unknown:

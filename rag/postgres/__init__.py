@@ -44,7 +44,7 @@ class PostgresStore(Search):
         where, values = where_of(filters)
         for id_, title, source, *rest in self.rows(
             "SELECT id, title, source, collection, date, revision,"
-            " (SELECT count(*) FROM passages WHERE document = d.key)"
+            " (SELECT count(*) FROM passages WHERE document = d.key), author, language"
             " FROM documents d WHERE " + where + ' ORDER BY id COLLATE "C"',
             values,
         ):

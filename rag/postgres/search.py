@@ -132,6 +132,17 @@ def where_of(filters: Filters) -> tuple[str, list[Any]]:
         if date:
             parts.append(f'd.date COLLATE "C" {comparison} %s')
             values.append(date)
+    if filters.languages:  # `en` is `en-GB` too
+        parts.append(
+            "EXISTS (SELECT 1 FROM unnest(%s::text[]) a"
+            " WHERE lower(d.language) = a OR starts_with(lower(d.language), a || '-'))"
+        )
+        values.append([language.lower() for language in filters.languages])
+    if filters.authors:
+        parts.append(
+            "EXISTS (SELECT 1 FROM unnest(%s::text[]) a WHERE strpos('; ' || d.author || '; ', '; ' || a || '; ') > 0)"
+        )
+        values.append(list(filters.authors))
     if filters.groups is not None:
         parts.append("(d.groups = '[]'::jsonb OR jsonb_exists_any(d.groups, %s))")
         values.append(list(filters.groups))

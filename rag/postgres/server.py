@@ -19,7 +19,7 @@ from psycopg.types import TypeInfo
 from rag.errors import BadInput, Busy, IndexMismatch, NotFound
 from rag.ledger import Ledger
 
-FORMAT = 3  # of the schema; docs/postgres.md says what changed
+FORMAT = 4  # of the schema; docs/postgres.md says what changed
 _LOCK = 0x70756C6C  # the advisory lock of the one writer
 _MANY = 100  # writes after which the server counts its words anew
 _SCHEMA = """
@@ -30,7 +30,7 @@ CREATE TABLE files(root text, path text, size bigint NOT NULL, mtime_ns bigint N
 CREATE TABLE documents(key bigserial PRIMARY KEY, id text NOT NULL UNIQUE, root text NOT NULL, path text NOT NULL,
     title bytea NOT NULL, source bytea NOT NULL, collection text NOT NULL, date text, revision text NOT NULL,
     loader text NOT NULL, groups jsonb NOT NULL, structure bytea NOT NULL, text bytea NOT NULL,
-    size int NOT NULL);
+    size int NOT NULL, author text, language text);
 CREATE INDEX ON documents(root, path);
 CREATE INDEX ON documents(collection, date);
 CREATE TABLE passages(key bigserial PRIMARY KEY, document bigint NOT NULL REFERENCES documents ON DELETE CASCADE,
@@ -40,6 +40,10 @@ CREATE TABLE passages(key bigserial PRIMARY KEY, document bigint NOT NULL REFERE
 ALTER TABLE passages ALTER vector SET STORAGE MAIN, ALTER words SET STORAGE MAIN;
 CREATE INDEX ON passages(document);
 CREATE INDEX ON passages(digest);
+"""
+_FROM_3 = """
+ALTER TABLE documents ADD COLUMN IF NOT EXISTS author text, ADD COLUMN IF NOT EXISTS language text;
+UPDATE meta SET value = '4' WHERE key = 'format';
 """
 _SEARCH = """
 CREATE INDEX IF NOT EXISTS passages_words ON passages USING gin(words);
@@ -73,7 +77,10 @@ class Server(Ledger):
         if not there or not there[0]:
             raise NotFound(f"no index in {self.name}; make one with `rag index PATH --index postgresql://…`")
         made = int(self.meta()["format"])
-        if made != FORMAT:
+        if made == 3:
+            with self._told(), self.db.transaction():
+                self.db.execute(_FROM_3)
+        elif made != FORMAT:
             self.close()
             todo = "upgrade pullquote" if made > FORMAT else "drop the schema pullquote there and run `rag index`"
             raise IndexMismatch(f"{self.name}: format {made}, not this program's {FORMAT}; {todo}")

@@ -94,6 +94,7 @@ def create_api(answerer: Answerer, desk: Desk, settings: Settings) -> FastAPI:
             return part.start < last and start < part.end
 
         body = {name: getattr(found, name) for name in ("title", "source", "collection", "date", "revision")}
+        body |= {"author": found.author, "language": found.language}
         body |= {"document_id": found.id, "size": size, "start": start, "end": last, "text": found.text[start:last]}
         body |= {"pages": [dataclasses.asdict(page) for page in found.pages if touched(page)]}
         body |= {"sections": [dataclasses.asdict(section) for section in found.sections if touched(section)]}
@@ -109,4 +110,7 @@ def create_api(answerer: Answerer, desk: Desk, settings: Settings) -> FastAPI:
 
 def _filters(limits: Limits, who: Identity) -> Filters:
     since, until = (day.isoformat() if day else None for day in (limits.since, limits.until))
-    return Filters(tuple(limits.collections), tuple(limits.documents), since, until, who.groups)
+    return Filters(
+        tuple(limits.collections), tuple(limits.documents), since, until, who.groups, tuple(limits.languages),
+        tuple(limits.authors),
+    )  # fmt: skip

@@ -32,6 +32,8 @@ class Limits(Strict):
     documents: list[str] = Field(default=[], max_length=1_000)
     since: datetime.date | None = None
     until: datetime.date | None = None
+    languages: list[str] = Field(default=[], max_length=100)
+    authors: list[str] = Field(default=[], max_length=100)
 
 
 class Question(Strict):
@@ -113,6 +115,8 @@ class DocumentJson(BaseModel):
     date: str | None
     revision: str
     passages: int
+    author: str | None
+    language: str | None
 
 
 class DocumentsJson(BaseModel):
@@ -131,6 +135,8 @@ class SourceJson(BaseModel):
     collection: str
     date: str | None
     revision: str
+    author: str | None
+    language: str | None
     size: int
     start: int
     end: int
