@@ -17,7 +17,7 @@ from rag.load.kind import SUFFIXES, has_rows, is_candidate, kind_of
 __all__ = ["SUFFIXES", "File", "LoadError", "Loaded", "has_rows", "is_candidate", "load", "load_rows"]
 
 _HERE = frozenset({"text", "JSONL"})  # read in this process: a decoder and a splitter, no parser
-_HERE_WHILE_SMALL = frozenset({"Markdown", "HTML", "CSV"})
+_HERE_WHILE_SMALL = frozenset({"Markdown", "HTML", "CSV", "subtitles"})
 _SMALL = 4 << 20  # bytes
 
 
