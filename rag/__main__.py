@@ -70,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("file", metavar="FILE")
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--text", action="store_true", help="print the canonical text as well")
+    for reads in (add, made):
+        reads.add_argument("--ocr", metavar="LANGS", help="read scanned pages by tesseract in these languages (eng)")
 
     for name, run, help in (
         ("ask", questions.ask, "answer a question with quotes"),

@@ -28,6 +28,7 @@ class Settings:
     threshold: float | None = None  # None: the calibrated one
     read_passages: int = 10
     threads: int = 0  # 0: every core
+    ocr: str = ""  # languages of tesseract ("eng", "eng+deu") that scanned pages are read in; "": not at all
     host: str = "127.0.0.1"
     port: int = 7860
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
