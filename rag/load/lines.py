@@ -17,7 +17,7 @@ PAGE = 32  # bits for the position within a page
 _HEADING = 1.12  # of the body's size
 _LONGEST_HEADING = 200  # characters
 _ENDS = re.compile(r"[.!?…:;。！？][\"'”’»)\]]*$")
-_BULLET = re.compile(r"(?:[•▪▸►‣◦●○■□·–—*-]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})[.)])[ \xa0]+(?=\S)")
+BULLET = re.compile(r"(?:[•▪▸►‣◦●○■□·–—*-]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})[.)])[ \xa0]+(?=\S)")
 _LEADERS = re.compile(r"(?:\. ?){5}")  # an entry of a table of contents
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
@@ -49,7 +49,8 @@ def blocks_of(number: int, lines: Sequence[Line]) -> Iterator[Part]:
     steps = sorted(round(a.base - b.base, 1) for a, b in itertools.pairwise(lines) if 0 < a.base - b.base < 3 * a.size)
     step = steps[len(steps) // 4] if steps else 0.0
     right = max((line.box[2] for line in lines), default=0.0)
-    found = {first: (end, rows) for first, end, rows in tables(lines)}
+    printed = () if lines and lines[0].paragraph else tables(lines)
+    found = {first: (end, rows) for first, end, rows in printed}
     part: Part | None = None
     at = 0
     while at < len(lines):
@@ -87,7 +88,7 @@ def _row(number: int, row: Row) -> Part:
 
 
 def _begin(number: int, line: Line) -> Part:
-    found = _BULLET.match(line.text)
+    found = BULLET.match(line.text)
     cut = found.end() if found else 0
     return Part(
         "item" if found else "paragraph",
@@ -121,6 +122,8 @@ def _begins(part: Part, line: Line, step: float, right: float) -> bool:
     """Whether a line begins a new block."""
     last = part.last
     assert last
+    if line.paragraph:
+        return line.paragraph != last.paragraph or bool(BULLET.match(line.text) and _ENDS.search(last.text))
     hanging = part.kind == "item" and line.box[0] > part.left + 0.3 * line.size
     lighter = part.bold and not line.bold and part.lines < 3 and not hanging
     if abs(line.size - last.size) > 0.12 * last.size or lighter:
@@ -130,7 +133,7 @@ def _begins(part: Part, line: Line, step: float, right: float) -> bool:
     down = last.base - line.base
     ended = _ENDS.search(last.text)
     if (down > max(1.45 * step, 0.8 * line.size) and down > 1.2 * line.size) or (
-        _BULLET.match(line.text) and (ended or part.kind == "item" or not line.text[0].isdigit())
+        BULLET.match(line.text) and (ended or part.kind == "item" or not line.text[0].isdigit())
     ):
         return True
     if down < -0.5 * line.size:  # the next column, or something else

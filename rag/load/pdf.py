@@ -13,18 +13,24 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
 
 from rag.errors import LoadError
+from rag.load import ocr
 from rag.load.build import Builder, File, Loaded, document, iso_date
 from rag.load.glyphs import Glyphs, glyphs, information, outline
 from rag.load.lines import PAGE, Part, blocks_of, dehyphenated, goes_on, join, key, mark_headings, up_and_down, words_of
 from rag.load.margins import running
 from rag.load.paper import Box, character_boxes, opened
+from rag.load.tesseract import recognise
 from rag.types import Page
 
 _DATE = re.compile(r"D:(\d{4})(\d{2})(\d{2})")
 _FEW = 5  # characters: a page with no more of them that are hidden, or that no font explains, is not worth a line
 _NAMED = 8  # pages that one line names
+_DOUBTFUL = 75  # of 100: the mean confidence below which a page read by OCR is named
+_HOW = "run OCR over the file first, or set RAG_OCR"
 
 
 @dataclass(slots=True)
@@ -37,6 +43,7 @@ class _Read:
     date: str | None
     author: str
     language: str
+    recognised: bool = False  # any page, by OCR
     problems: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -47,7 +54,7 @@ def read(file: File) -> Loaded:
     builder, places = _written(found.parts)
     made = document(
         file,
-        "pdf/2",
+        f"pdf/2 ocr/1 {file.ocr}" if found.recognised else "pdf/2",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=_pages(places, found.labels),
@@ -84,26 +91,36 @@ def _places(data: bytes) -> tuple[str, array[int]]:
 def _read(file: File) -> _Read:
     with opened(file.data, file.id) as source:
         pages = [glyphs(source, index) for index in range(len(source))]
+        unread = _recognised(source, pages, file) if file.ocr else ""
         marks, facts = outline(source), information(source)
     sizes: Counter[float] = Counter()
-    for line in (line for page in pages if page for line in page.lines):
+    for line in (line for page in pages if page and page.confidence is None for line in page.lines):
         sizes[round(2 * line.size) / 2] += len(line.text)
     body = sizes.most_common(1)[0][0] if sizes else 10.0
+    for page in pages:
+        if page and page.confidence is not None:  # its sizes are heights of lines: only what is larger tells
+            usual = min((line.size for line in page.lines), default=body)
+            for line in page.lines:
+                line.size *= body / usual
     margins, printed = running(pages, body)
     labels = [(page.label if page else "") or printed.get(n, str(n + 1)) for n, page in enumerate(pages)]
     left_out = Counter({"hidden text": sum(page.hidden for page in pages if page)})
+    left_out["words that OCR is unsure of"] = sum(page.unsure for page in pages if page)
     shuffled = []
     for number, page in enumerate(pages):
         if page:
             left_out["running heads and feet"] += sum(len(page.lines[at].text) for at in margins[number])
             page.lines = [line for at, line in enumerate(page.lines) if at not in margins[number]]
-            if up_and_down(page.lines):
+            if page.confidence is None and up_and_down(page.lines):
                 page.lines.sort(key=lambda line: (-round(line.base / 2), line.box[0]))
                 shuffled.append(number)
     parts = _joined(pages)
     if not parts:
-        scans = any(page and page.scanned for page in pages)
-        why = "its pages are pictures (a scan); run OCR over it first" if scans else "its pages show no text"
+        why = "its pages show no text"
+        if any(page and page.scanned for page in pages):
+            why = f"its pages are pictures {ocr.UNREAD}); {unread or _HOW}"
+        elif any(page and page.confidence is not None for page in pages):
+            why = f"OCR ({file.ocr}) finds no text in the pictures of its pages"
         raise LoadError(f"{file.id}: {why}")
     vocabulary = words_of(pages)
     for part in parts:
@@ -112,7 +129,22 @@ def _read(file: File) -> _Read:
     dates = [_DATE.match(facts.get(name, "")) for name in ("ModDate", "CreationDate")]
     date = next((iso_date(f"{found[1]}-{found[2]}-{found[3]}") for found in dates if found), None)
     told = facts.get("Title", ""), date, facts.get("Author", ""), facts.get("Language", "")
-    return _Read(parts, labels, *told, _remarks(pages, shuffled, labels), left_out)
+    recognised = any(page and page.confidence is not None for page in pages)
+    remarks = [*_remarks(pages, shuffled, labels, unread or _HOW), *_confidence(pages, labels, file.ocr)]
+    return _Read(parts, labels, *told, recognised, remarks, left_out)
+
+
+def _recognised(source: Any, pages: Sequence[Glyphs | None], file: File) -> str:
+    """Read the pages that are pictures by OCR. Why that cannot be; "" when it can."""
+    scans = [(index, page) for index, page in enumerate(pages) if page and page.scanned]
+    if scans and (why := ocr.missing(file.ocr)):
+        return why
+    for index, page in scans[: ocr.PAGES]:
+        found = recognise(source, index, file.ocr)
+        page.lines, page.box, page.scanned = found.lines, (0.0, 0.0, *found.size), False
+        page.confidence, page.unsure = found.confidence, found.unsure
+        file.alive()
+    return f"OCR ({file.ocr}) reads {ocr.PAGES} pages of a file; split it" if len(scans) > ocr.PAGES else ""
 
 
 def _joined(pages: Sequence[Glyphs | None]) -> list[Part]:
@@ -152,12 +184,12 @@ def _pages(places: array[int], labels: Sequence[str]) -> tuple[Page, ...]:
     return tuple(Page(number + 1, labels[number], first[number], last[number]) for number in sorted(first))
 
 
-def _remarks(pages: Sequence[Glyphs | None], shuffled: Sequence[int], labels: Sequence[str]) -> list[str]:
+def _remarks(pages: Sequence[Glyphs | None], shuffled: Sequence[int], labels: Sequence[str], how: str) -> list[str]:
     """What a reader of the text should know, a line for each kind."""
     there = [(number, page) for number, page in enumerate(pages) if page]
     kinds = (
         ("damaged and left out", [number for number, page in enumerate(pages) if not page]),
-        ("a picture without text (a scan?); run OCR over the file", [n for n, page in there if page.scanned]),
+        (f"a picture {ocr.UNREAD}?); {how}", [n for n, page in there if page.scanned]),
         ("text hidden from every reader is left out", [n for n, page in there if page.hidden > _FEW]),
         (
             "a font does not say which characters it shows; the text may be wrong",
@@ -165,9 +197,23 @@ def _remarks(pages: Sequence[Glyphs | None], shuffled: Sequence[int], labels: Se
         ),
         ("lines out of order; sorted from top to bottom, compare with the page", list(shuffled)),
     )
-    return [
-        f"page{'s' if len(numbers) > 1 else ''} {', '.join(labels[n] for n in numbers[:_NAMED])}"
-        f"{', …' if len(numbers) > _NAMED else ''}: {what}"
-        for what, numbers in kinds
-        if numbers
-    ]
+    return [f"{_named(numbers, labels)}: {what}" for what, numbers in kinds if numbers]
+
+
+def _confidence(pages: Sequence[Glyphs | None], labels: Sequence[str], languages: str) -> list[str]:
+    """Which pages OCR read, and how sure of them it is."""
+    made = [(n, page.lines, page.confidence) for n, page in enumerate(pages) if page and page.confidence is not None]
+    read = {n: confidence for n, lines, confidence in made if lines}
+    blank = [n for n, lines, _ in made if not lines]
+    by = f"OCR ({languages})"
+    told = [f"{_named(blank, labels)}: {by} finds no text in the picture"] if blank else []
+    if read:
+        told.append(f"{_named(list(read), labels)}: read by {by}, mean confidence {fmean(read.values()):.0f}")
+    if doubtful := [n for n, confidence in read.items() if confidence < _DOUBTFUL]:
+        told.append(f"{_named(doubtful, labels)}: OCR is unsure of much; compare with the page")
+    return told
+
+
+def _named(numbers: Sequence[int], labels: Sequence[str]) -> str:
+    more = ", …" if len(numbers) > _NAMED else ""
+    return f"page{'s' if len(numbers) > 1 else ''} {', '.join(labels[n] for n in numbers[:_NAMED])}{more}"

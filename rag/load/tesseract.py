@@ -1,0 +1,130 @@
+"""Pictures of pages → lines of words, by Debian's `tesseract` program. Nothing of it is installed with Pullquote.
+
+A page is rendered here, in the process that parses, sent to the program, and its table of words (TSV) comes back: one
+page at a time, one thread, within bounds of time and size. Positions are points from the bottom left of the page as it
+is shown; the `at` of a character is the number of its word on the page.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import math
+import os
+import statistics
+import subprocess
+from array import array
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+
+import pypdfium2 as pdfium
+
+from rag.load.glyphs import Line
+from rag.load.paper import Box
+
+_SECONDS = 60  # a page
+_DOTS = 300 / 72  # pixels a point: what tesseract is made for
+_PIXELS = 16_000_000  # of a picture: a large sheet is read more coarsely
+_SURE = 30  # of 100: words below are mostly smudges and pieces of pictures
+_LARGE = 1.3  # of the page's usual line: what is set larger; less is how letters differ
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The lines of one page in reading order, the box of each word, the mean confidence (0 to 100) of the words, and
+    the characters left out because the program is unsure of them."""
+
+    lines: list[Line]
+    words: list[Box]
+    confidence: float
+    unsure: int
+    size: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A row of the table. `line` is its block, paragraph and line."""
+
+    text: str
+    box: Box
+    line: tuple[int, int, int]
+    confidence: float
+
+
+def recognise(document: pdfium.PdfDocument, index: int, languages: str) -> Recognised:
+    """One page. Without lines when the program sees no words, fails, or takes too long."""
+    with closing(document[index]) as page:
+        width, height = page.get_size()
+        scale = min(_DOTS, math.sqrt(_PIXELS / max(width * height, 1.0)))
+        bitmap = page.render(scale=scale, grayscale=True)
+    with closing(bitmap):
+        pixels, stride, across = bytes(bitmap.buffer), bitmap.stride, bitmap.width
+        rows = b"".join(pixels[y * stride : y * stride + across] for y in range(bitmap.height))
+        picture = b"P5 %d %d 255\n" % (across, bitmap.height) + rows
+    words = list(_words(_table(picture, languages, round(72 * scale)), scale, height))
+    sure = [word for word in words if word.confidence >= _SURE]
+    unsure = sum(len(word.text) for word in words) - sum(len(word.text) for word in sure)
+    confidence = statistics.fmean(word.confidence for word in sure) if sure else 0.0
+    return Recognised(_lines(sure), [word.box for word in sure], confidence, unsure, (width, height))
+
+
+def _table(picture: bytes, languages: str, dots: int) -> str:
+    command = ["tesseract", "stdin", "stdout", "-l", languages, "--dpi", str(dots), "tsv"]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(
+            command,
+            input=picture,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_SECONDS,
+            check=False,
+            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
+            preexec_fn=_bounded,
+        )
+        if not done.returncode:
+            return done.stdout.decode("utf-8", "replace")
+    return ""
+
+
+def _bounded() -> None:
+    """In the child: it ends by itself, should this process be ended first."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+
+
+def _words(table: str, scale: float, height: float) -> Iterator[_Word]:
+    for row in csv.DictReader(io.StringIO(table), delimiter="\t", quoting=csv.QUOTE_NONE):
+        text = "".join((row["text"] or "").split())
+        if row["level"] != "5" or not text:
+            continue
+        x, y, across, down = (int(row[name]) / scale for name in ("left", "top", "width", "height"))
+        place = (int(row["block_num"]), int(row["par_num"]), int(row["line_num"]))
+        yield _Word(text, (x, height - y - down, x + across, height - y), place, float(row["conf"]))
+
+
+def _lines(words: list[_Word]) -> list[Line]:
+    """The words by line. `paragraph` counts blocks and paragraphs; sizes are heights, those near the usual one it."""
+    lines: list[Line] = []
+    paragraph, before = 0, (0, 0)
+    numbered = itertools.groupby(enumerate(words), key=lambda pair: pair[1].line)
+    for place, group in numbered:
+        row = list(group)
+        paragraph, before = paragraph + (place[:2] != before), place[:2]
+        text, at = "", array("q")
+        for number, word in row:
+            if text:
+                text += " "
+                at.append(-1)
+            text += word.text
+            at.extend([number] * len(word.text))
+        lefts, bottoms, rights, tops = zip(*(word.box for _, word in row), strict=True)
+        box = (min(lefts), min(bottoms), max(rights), max(tops))
+        lines.append(Line(text, at, box, box[1], box[3] - box[1], False, [], [], paragraph))
+    usual = statistics.median(line.size for line in lines) if lines else 0.0
+    for line in lines:
+        line.size = line.size if line.size > _LARGE * usual else usual
+    return lines
