@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from rag.answer import Answerer
 from rag.errors import LoadError
+from rag.index import Index
 from rag.load import load
 from rag.load.mbox import MESSAGES
 from rag.load.ods import CELLS
 from rag.load.subtitles import CUES
+from rag.overlap import OverlapReader
+from rag.settings import Settings
+from tests.encoder import HashingEncoder
 from tests.papers import zipped
 from tests.test_load import check
 from tests.test_load_formats import mail, one, quoted
@@ -57,7 +64,7 @@ def test_a_cue_of_subtitles_is_quoted_with_its_time() -> None:
     assert quoted(document, "The ferry leaves") == ("00:12:31",)
     assert quoted(document, "Bring your") == ("00:12:35",)
     assert quoted(document, "12") == ("01:00:00",)
-    assert loaded.problems == ("1 cues whose times cannot be read are left out",)
+    assert loaded.problems == ("cues left out, whose times cannot be read: 1",)
 
 
 def test_web_subtitles_name_their_speakers_and_say_nothing_twice() -> None:
@@ -66,6 +73,7 @@ def test_web_subtitles_name_their_speakers_and_say_nothing_twice() -> None:
     check(document)
     assert document.text == "Ann Quay: Where is the north quay?\nBehind you."
     assert quoted(document, "Behind") == ("00:31:07",)
+    assert loaded.problems == ()
     assert loaded.left_out == {"repeated lines": len("Ann Quay: Where is the north quay?")}
 
 
@@ -123,7 +131,7 @@ def test_each_message_of_a_mailbox_is_a_document_and_keeps_its_name() -> None:
     assert "\n\nFrom here on it is dry.\n\nFrom 10:30 on" in first.text
     assert (second.title, second.date) == ("Fare change", "2026-03-03")
     assert attached.id == f"{second.id}!/note.txt"
-    assert loaded.problems[-1] == "1 messages that stand there twice are left out"
+    assert loaded.problems[-1] == "messages left out, which stand there twice: 1"
     later = load(box(letter("new@x"), letter("b@x")), "in.mbox").documents
     assert [document.id for document in later] == ["in.mbox!/new@x.eml", third.id]
 
@@ -373,7 +381,7 @@ def test_rst() -> None:
     for absent in ("comment", "root:", "hostile", "option", "[1]", "Contents"):
         assert absent not in document.text
     (problem,) = loaded.problems
-    assert problem.startswith("2 parts break its rules or lie in other files, the first in line ")
+    assert problem.startswith("parts that break its rules or lie in other files: 2, the first in line ")
 
 
 def test_a_heading_of_the_wrong_level_is_still_text() -> None:
@@ -410,3 +418,37 @@ def test_substitutions_never_grow_without_end() -> None:
 def test_hostile_rst_is_a_line(data: bytes, message: str) -> None:
     with pytest.raises(LoadError, match=rf"^a\.rst: {message}[^\n]*$"):
         load(data, "a.rst")
+
+
+# --- a folder of all of them --------------------------------------------------------------------------------------
+
+
+def test_a_walk_takes_them_and_a_citation_says_the_time(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    files = {
+        "talk.srt": SRT.replace("bad -->", "01:00:03,0 -->").encode(),
+        "talk.vtt": VTT.replace("Ann Quay: Where", "When").encode(),
+        "in.mbox": box(letter("a@x")),
+        "leave.odt": opened("text", "<text:p>The harbour office opens at eight.</text:p>"),
+        "rates.ods": opened("spreadsheet", sheet(f"<table:table-row>{cell('Route')}{cell('Fare')}</table:table-row>")),
+        "show.odp": opened("presentation", slide(1)),
+        "rules.rst": b"Rules\n=====\n\nThe crane may lift 40 tonnes.",
+        "cut.odt": opened("text", TEXT)[:-300],
+        "empty.vtt": b"WEBVTT\n",
+        "none.mbox": b"words",
+        "none.rst": b".. only a comment",
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    encoder = HashingEncoder()
+    index = Index.open(tmp_path / "index", create=True, encoder=encoder)
+    skipped = {Path(file).name for file, _ in index.add(folder).skipped}
+    assert skipped == {"cut.odt", "empty.vtt", "none.mbox", "none.rst"}
+    taken = {document.id.split("!/")[0] for document in index.documents()}
+    assert taken == set(files) - skipped
+    answer = Answerer(index, OverlapReader(encoder), Settings(threshold=0.0)).ask("When does the ferry leave?")
+    cited = answer.citations[0]
+    assert (cited.document_id, cited.quote) == ("talk.srt", "The ferry leaves at seven.")
+    assert cited.section == ("00:12:31",)
+    index.close()

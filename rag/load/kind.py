@@ -10,7 +10,7 @@ from pathlib import Path
 # What a walk through a folder takes. Any other text file is read when it is named itself; .jsonl only then.
 SUFFIXES = frozenset(
     ".txt .text .log .rst .md .markdown .html .htm .xhtml .csv .tsv .pdf .docx .docm .dotx .xlsx .xlsm .xltx .pptx "
-    ".pptm .ppsx .potx .epub .eml .zip .tgz".split()
+    ".pptm .ppsx .potx .odt .ott .ods .ots .odp .otp .epub .eml .mbox .srt .vtt .zip .tgz".split()
 )
 
 _BY_SUFFIX = {

@@ -94,7 +94,7 @@ def _cleared(tree: nodes.document) -> list[str]:
     if not wrong:
         return []
     line, said = wrong[0]
-    return [f"{len(wrong)} parts break its rules or lie in other files, the first in line {line}: {said}"]
+    return [f"parts that break its rules or lie in other files: {len(wrong)}, the first in line {line}: {said}"]
 
 
 def _figured(found: re.Match[str]) -> str:
