@@ -287,6 +287,7 @@ def test_macros_of_an_open_document_are_said() -> None:
 
 
 MILLION = f'<table:table-row table:number-rows-repeated="1000000">{cell("x") * 3}</table:table-row>'
+MANY = f'<table:table-row table:number-rows-repeated="1000">{cell("x") * 3}</table:table-row>' * 700
 WIDE = f"<table:table-row>{cell('x', more='table:number-columns-repeated=_900000000_')}</table:table-row>".replace(
     "_", '"'
 )
@@ -304,7 +305,7 @@ LOCK = "<manifest:encryption-data/>"
         (opened("text", TEXT, **{"styles.xml": '<!DOCTYPE a [<!ENTITY b "c">]><a/>'}), "styles.xml declares XML ent"),
         (opened("text", TEXT, **{"big": "\0" * (64 << 20)}), "a member unpacks to 200 times its size"),
         (opened("text", "<text:section>" * 20_000 + "</text:section>" * 20_000), "damaged ODT"),
-        (opened("spreadsheet", sheet(MILLION)), f"more than {CELLS} cells"),
+        (opened("spreadsheet", sheet(MANY)), f"more than {CELLS} cells"),
         (opened("spreadsheet", sheet(WIDE)), f"more than {CELLS} cells"),
         (zipped({"mimetype": f"{OPEN}graphics", "content.xml": "<a/>"}), "OpenDocument is not supported"),
     ],
@@ -452,3 +453,11 @@ def test_a_walk_takes_them_and_a_citation_says_the_time(tmp_path: Path) -> None:
     assert (cited.document_id, cited.quote) == ("talk.srt", "The ferry leaves at seven.")
     assert cited.section == ("00:12:31",)
     index.close()
+
+
+def test_a_row_that_repeats_a_million_times_is_written_a_thousand_times() -> None:
+    loaded = load(opened("spreadsheet", sheet(MILLION + MILLION)), "a.ods")
+    assert loaded.problems[0] == "row 1 stands there 1000000 times; it is written 1000 times"
+    document = loaded.documents[0]
+    assert len(document.blocks) == 2000
+    assert document.section_at(len(document.text) - 1)[-1] == "row 1001000"

@@ -13,6 +13,7 @@ from rag.load.table import Sheet
 from rag.load.zipped import attribute, local
 
 CELLS = 2_000_000  # of all sheets; a file may say that a cell or row is there a million times
+REPEATS = 1_000  # of one row; more would make a large document of a small file
 _CELL = ("table-cell", "covered-table-cell")
 
 
@@ -21,6 +22,7 @@ def read(file: File) -> Loaded:
     odf = Odf(file)
     builder = Builder()
     hidden: list[str] = []
+    problems = list(odf.problems())
     left_out: Counter[str] = Counter()
     room = CELLS
     for sheet in odf.body if odf.body is not None else ():
@@ -32,15 +34,16 @@ def read(file: File) -> Loaded:
             left_out["hidden sheets"] += sum(map(len, sheet.itertext()))
             continue
         with builder.under(f"Sheet {name}", 1):
-            room = _sheet(builder, odf, sheet, room, file.id)
+            room = _sheet(builder, odf, sheet, room, file.id, problems)
     made = document(
         file, "ods/1", builder.text, blocks=tuple(builder.blocks), sections=builder.sections(), **odf.facts()
     )
-    problems = [*odf.problems(), *([f"hidden sheets left out: {', '.join(hidden)}"] if hidden else [])]
+    if hidden:
+        problems.append(f"hidden sheets left out: {', '.join(hidden)}")
     return Loaded((made,), tuple(problems), left_out)
 
 
-def _sheet(builder: Builder, odf: Odf, sheet: Element, room: int, name: str) -> int:
+def _sheet(builder: Builder, odf: Odf, sheet: Element, room: int, name: str, problems: list[str]) -> int:
     """How many cells may follow."""
     table, number = Sheet(builder), 1
     for row, _ in rows_of(sheet):
@@ -60,10 +63,13 @@ def _sheet(builder: Builder, odf: Odf, sheet: Element, room: int, name: str) -> 
             weight = odf.look("table-cell", attribute(cell, "style-name")).get("font-weight")
             bold = bold and weight == "bold"
         times = _times(row, "number-rows-repeated")
-        room -= len(cells) * times
+        if cells and times > REPEATS:
+            problems.append(f"row {number} stands there {times} times; it is written {REPEATS} times")
+        written = min(times, REPEATS) if cells else 1
+        room -= len(cells) * written
         if room < 0:
             raise LoadError(f"{name}: more than {CELLS} cells; cut it into parts")
-        for at in range(number, number + (times if cells else 1)):
+        for at in range(number, number + written):
             table.row(at, cells, words=kinds == {"string"}, bold=bold)
         number += times
     return room
