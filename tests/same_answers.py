@@ -1,6 +1,6 @@
 """The sample handbook in other formats: does it give the answers that Markdown gives?
 
-    python -m tests.same_answers [FORMAT …] [--every N]
+    python -m tests.same_answers [FORMAT …] [--questions tune] [--every N]
 
 pandoc and LibreOffice make the files, so that none of our own code writes what our loaders read. A format's answer is
 the same when both are silent, or when both give the same short answer from the same document (white space aside).
@@ -30,6 +30,7 @@ from rag.types import Answer, Document
 SAMPLES = Path(__file__).parent.parent / "samples"
 HANDBOOK = SAMPLES / "handbook"
 _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+HALVES = ("report", "tune")
 FORMATS = ("docx", "pdf", "html", "epub", "xlsx", "pptx")
 
 
@@ -60,9 +61,9 @@ class Compared:
         )
 
 
-def questions(every: int = 1) -> list[dict[str, str]]:
-    """Every n-th sample question."""
-    files = [SAMPLES / "questions" / f"{name}.jsonl" for name in ("report", "tune")]
+def questions(names: Sequence[str] = HALVES, every: int = 1) -> list[dict[str, str]]:
+    """Every n-th sample question of these halves."""
+    files = [SAMPLES / "questions" / f"{name}.jsonl" for name in names]
     return [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()][::every]
 
 
@@ -159,9 +160,9 @@ def answers(folder: Path, asked: Sequence[dict[str, str]], place: Path) -> tuple
     return {row["id"]: answerer.ask(row["question"]) for row in asked}, answerer.index
 
 
-def compare(suffixes: Sequence[str], every: int = 1) -> Iterator[Compared]:
+def compare(suffixes: Sequence[str], names: Sequence[str] = HALVES, every: int = 1) -> Iterator[Compared]:
     """The differences of each format from Markdown."""
-    asked = questions(every)
+    asked = questions(names, every)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         before, index = answers(HANDBOOK, asked, root / "index")
@@ -205,11 +206,12 @@ def _lost(index: Index, suffix: str, asked: Sequence[dict[str, str]]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description="the sample handbook in other formats, its answers beside Markdown's")
     parser.add_argument("formats", nargs="*", default=FORMATS)
+    parser.add_argument("--questions", choices=HALVES, help="one half only; the differences of tune are told")
     parser.add_argument("--every", type=int, default=1, help="ask every n-th sample question only")
     options = parser.parse_args()
-    for compared in compare(options.formats, options.every):
+    for compared in compare(options.formats, (options.questions,) if options.questions else HALVES, options.every):
         print(compared, flush=True)
-        for one in compared.differences:
+        for one in compared.differences if options.questions == "tune" else ():
             print(f"  {one.id} {one.question}\n    Markdown: {one.before}\n    {compared.format}: {one.after}")
 
 

@@ -154,6 +154,46 @@ def test_a_table_printed_cell_by_cell_has_rows_whose_cells_may_have_several_line
     assert len(boxes(data, 1, start, start + len("90 days after the finding | wiped"))) == 2  # printed lines
 
 
+HEAD = [(73, "Action"), (205, "Owner"), (337, "Due")]
+
+
+def table(y: float, *rows: list[tuple[float, str]]) -> list[tuple[float, float, float, str]]:
+    """Rows of one line each, 20 points apart."""
+    return [(x, y - 20 * n, 11, words) for n, row in enumerate(rows) for x, words in row]
+
+
+def test_a_table_over_two_pages_is_one_and_its_rows_are_below_its_head() -> None:
+    first = table(120, HEAD, [(73, "Invitations to the"), (205, "Priyanka"), (337, "April")])
+    rest = [(73, "members' meeting")], [(73, "Tender"), (205, "Captain Brekke"), (337, "May")]
+    data = pdf([[(73, 700, 11, "What was agreed on that day."), *first], table(760, HEAD, *rest)])
+    loaded = load(data, "a.pdf")
+    (document,) = loaded.documents
+    check(document)
+    row = "Invitations to the members' meeting | Priyanka | April"
+    assert document.text.endswith(f"\n\nAction | Owner | Due\n{row}\nTender | Captain Brekke | May")
+    assert quoted(document, row) == quoted(document, "Tender") == ("Action | Owner | Due",)
+    assert quoted(document, "Owner") == ()
+    assert loaded.left_out["table heads printed again"] == len("Action | Owner | Due")
+    start = document.text.index(row)
+    assert document.pages_of(start, start + len(row)) == (1, 2)
+    assert len(boxes(data, 1, start, start + len(row))) == len(boxes(data, 2, start, start + len(row))) == 1
+
+
+def test_a_table_that_goes_on_without_its_head_keeps_it() -> None:
+    rows = [
+        [(73, place), (205, "by car"), (337, f"£{fare}")] for fare, place in enumerate(("Orrin", "Velsey", "Kelling"))
+    ]
+    head = [(73, "Harbour"), (205, "Way"), (337, "Fare")]
+    document = one(pdf([table(120, head, *rows), table(760, *rows, [(205, "and on foot")])]), "a.pdf")
+    assert document.text.count("Kelling") == 2
+    assert document.section_at(document.text.rindex("Velsey")) == ("Harbour | Way | Fare",)
+
+
+def test_a_first_row_like_the_others_is_no_head() -> None:
+    rows = [[(73, "Chair"), (205, "Ines Halloran"), (337, "Orrin")], [(73, "Clerk"), (205, "Lowri"), (337, "Velsey")]]
+    assert one(pdf([table(700, *rows)]), "a.pdf").sections == ()
+
+
 def test_two_columns_of_prose_are_no_table() -> None:
     left = [(50, 700 - 14 * n, 11, f"Left line {n} of a long column") for n in range(12)]
     right = [(320, 700 - 14 * n, 11, f"right line {n} of another one") for n in range(12)]
@@ -416,7 +456,7 @@ def test_a_member_that_declares_less_than_it_holds_is_never_unpacked_beyond_it()
 
 def test_the_content_tells_the_kind_whatever_the_name() -> None:
     assert one(docx(), "a.txt").loader == "docx/2"
-    assert one(pdf(paged(1)), "a.docx").loader == "pdf/2"
+    assert one(pdf(paged(1)), "a.docx").loader == "pdf/3"
 
 
 # --- isolation ----------------------------------------------------------------------------------------------------

@@ -39,6 +39,17 @@ class Part:
     left: float = 0.0
     lines: int = 0
     last: Line | None = None
+    table: object = None  # what the rows of one table share
+    repeated: bool = False  # the head of a table that is printed again
+    cells: list[tuple[float, str, array[int]]] = field(default_factory=list)  # of a row: left edge, words, `at`
+
+    def set_row(self, cells: list[tuple[float, str, array[int]]]) -> None:
+        """Make a row of cells."""
+        self.cells, self.at = cells, array("q")
+        self.words = " | ".join(words for _, words, _ in cells)
+        for number, (_, _, at) in enumerate(cells):
+            self.at.extend([-1] * 3 if number else [])
+            self.at.extend(at)
 
 
 # ── lines → blocks ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -59,7 +70,8 @@ def blocks_of(number: int, lines: Sequence[Line]) -> Iterator[Part]:
                 yield part
                 part = None
             at, rows = found[at]
-            yield from (_row(number, row) for row in rows)
+            table = object()
+            yield from (_row(number, row, table) for row in rows)
             continue
         if part is None or _begins(part, line, step, right):
             if part:
@@ -76,14 +88,10 @@ def _place(number: int, at: array[int]) -> array[int]:
     return array("q", [-1 if position < 0 else number << PAGE | position for position in at])
 
 
-def _row(number: int, row: Row) -> Part:
-    words: list[str] = []
-    at = array("q")
-    for cell in row.cells:
-        at.extend([-1] * 3 if words else [])
-        words.append(cell.text)
-        at.extend(_place(number, cell.at))
-    return Part("row", " | ".join(words), at, size=row.last.size, bold=row.last.bold, page=number, last=row.last)
+def _row(number: int, row: Row, table: object) -> Part:
+    part = Part("row", size=row.last.size, bold=row.bold, page=number, last=row.last, table=table)
+    part.set_row([(cell.left, cell.text, _place(number, cell.at)) for cell in row.cells])
+    return part
 
 
 def _begin(number: int, line: Line) -> Part:
