@@ -89,6 +89,7 @@ def _pandoc(source: Path, target: Path) -> None:
     if source.suffix != ".md":  # hidden text must not come to light
         kind, text = "html", "".join(_markup(document))
     command = ["pandoc", "--standalone", "--from", kind, "--output", str(target)]
+    command += ["--slide-level=2"] if target.suffix == ".pptx" else []  # a slide for each section
     command += ["--metadata", f"{'title' if target.suffix == '.epub' else 'pagetitle'}={document.title}"]
     with tempfile.NamedTemporaryFile("w", suffix=".html") as template:
         if target.suffix == ".epub":  # no page that repeats the title
@@ -98,9 +99,13 @@ def _pandoc(source: Path, target: Path) -> None:
         subprocess.run(command, input=text.encode(), check=True, stderr=subprocess.DEVNULL)
     if target.suffix == ".docx":  # in the file's properties: pandoc would print it as well
         import docx
+        from docx.oxml import parse_xml
+        from docx.oxml.ns import nsdecls
 
         made = docx.Document(str(target))
         made.core_properties.title = document.title
+        for first in made.styles.element.xpath("//w:tblStylePr[@w:type='firstRow']"):
+            first.insert(0, parse_xml(f"<w:rPr {nsdecls('w')}><w:b/></w:rPr>"))  # as word processors print it
         made.save(str(target))
 
 

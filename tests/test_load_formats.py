@@ -189,6 +189,14 @@ def test_a_table_that_goes_on_without_its_head_keeps_it() -> None:
     assert document.section_at(document.text.rindex("Velsey")) == ("Harbour | Way | Fare",)
 
 
+def test_a_row_goes_on_right_below_the_head_that_is_printed_again() -> None:
+    first = table(120, [(73, "Time"), (205, "Event")], [(73, "16:31"), (205, "Made fast with a line from")])
+    rest = table(760, [(73, "Time"), (205, "Event")], [(205, "the slip")], [(73, "17:20"), (205, "Nurse on board")])
+    document = one(pdf([first, rest]), "a.pdf")
+    assert document.text == "Time | Event\n16:31 | Made fast with a line from the slip\n17:20 | Nurse on board"
+    assert quoted(document, "the slip") == ("Time | Event",)
+
+
 def test_a_first_row_like_the_others_is_no_head() -> None:
     rows = [[(73, "Chair"), (205, "Ines Halloran"), (337, "Orrin")], [(73, "Clerk"), (205, "Lowri"), (337, "Velsey")]]
     assert one(pdf([table(700, *rows)]), "a.pdf").sections == ()

@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rag.load.cells import Row, tables
 from rag.load.glyphs import Glyphs, Line
@@ -22,6 +23,14 @@ _LEADERS = re.compile(r"(?:\. ?){5}")  # an entry of a table of contents
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _LAST_WORD = re.compile(r"([^\W\d_]+)-$")
+
+
+class Placed(NamedTuple):
+    """A cell of a row; `at` as in Part."""
+
+    left: float
+    words: str
+    at: array[int]
 
 
 @dataclass(slots=True, eq=False)
@@ -41,9 +50,9 @@ class Part:
     last: Line | None = None
     table: object = None  # what the rows of one table share
     repeated: bool = False  # the head of a table that is printed again
-    cells: list[tuple[float, str, array[int]]] = field(default_factory=list)  # of a row: left edge, words, `at`
+    cells: list[Placed] = field(default_factory=list)
 
-    def set_row(self, cells: list[tuple[float, str, array[int]]]) -> None:
+    def set_row(self, cells: list[Placed]) -> None:
         """Make a row of cells."""
         self.cells, self.at = cells, array("q")
         self.words = " | ".join(words for _, words, _ in cells)
@@ -90,7 +99,7 @@ def _place(number: int, at: array[int]) -> array[int]:
 
 def _row(number: int, row: Row, table: object) -> Part:
     part = Part("row", size=row.last.size, bold=row.bold, page=number, last=row.last, table=table)
-    part.set_row([(cell.left, cell.text, _place(number, cell.at)) for cell in row.cells])
+    part.set_row([Placed(cell.left, cell.text, _place(number, cell.at)) for cell in row.cells])
     return part
 
 

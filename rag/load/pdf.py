@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from rag.errors import LoadError
 from rag.load.build import Builder, File, Loaded, document, iso_date
 from rag.load.glyphs import Glyphs, glyphs, information, outline
-from rag.load.heads import is_head, join_row, row_goes_on, table_goes_on
+from rag.load.heads import is_head, join_row, row_goes_on, table_goes_on, without_head
 from rag.load.lines import PAGE, Part, blocks_of, dehyphenated, goes_on, join, key, mark_headings, up_and_down, words_of
 from rag.load.margins import running
 from rag.load.paper import Box, character_boxes, opened
@@ -133,10 +133,11 @@ def _joined(pages: Sequence[Glyphs | None], left_out: Counter[str]) -> list[Part
                 head = part
             if head and part.table is own:
                 part.table = head.table
-                if part is not head and part.words.split() == head.words.split():
-                    left_out["table heads printed again"] += len(part.words)
-                    head.repeated = True
-                    continue
+                size = len(part.words)
+                if part is not head and without_head(part, head):
+                    left_out["table heads printed again"] += size - len(part.words)
+                    if not part.cells:
+                        continue
             if before and part.table and part.table is before.table and row_goes_on(before, part):
                 join_row(before, part)
             elif before and goes_on(before, part):
