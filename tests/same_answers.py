@@ -97,7 +97,13 @@ def _pandoc(source: Path, target: Path) -> None:
             template.flush()
             command += ["--template", template.name]
         subprocess.run(command, input=text.encode(), check=True, stderr=subprocess.DEVNULL)
-    if target.suffix == ".docx":  # in the file's properties: pandoc would print it as well
+    if target.suffix == ".pptx":  # in the file's properties: pandoc would print it as well
+        import pptx
+
+        slides = pptx.Presentation(str(target))
+        slides.core_properties.title = document.title
+        slides.save(str(target))
+    if target.suffix == ".docx":
         import docx
         from docx.oxml import parse_xml
         from docx.oxml.ns import nsdecls
@@ -141,16 +147,26 @@ def _printed(folder: Path) -> None:
 
 
 def _sheet(source: Path) -> bytes:
-    """A workbook whose rows are the blocks, a table's cells in cells of their own."""
+    """A workbook as a person sets it: a row for each block, titles large and bold, tables below a bold head and between
+    blank rows."""
     import openpyxl
+    from openpyxl.styles import Font
 
     document = load(source.read_bytes(), source.name).documents[0]
     book = openpyxl.Workbook()
     sheet = book.active
     book.properties.title = document.title
+    before = None
     for block in document.blocks:
         words = document.text[block.start : block.end]
+        if before and "row" in (block.kind, before) and block.kind != before:
+            sheet.append([None])
         sheet.append(words.split(" | ") if block.kind == "row" else [words])
+        if block.kind == "heading" or (block.kind == "row" and before != "row"):
+            size = 20 - 2 * len(document.section_at(block.start)) if block.kind == "heading" else 11
+            for cell in sheet[sheet.max_row]:
+                cell.font = Font(bold=True, size=size)
+        before = block.kind
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()

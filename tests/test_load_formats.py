@@ -291,6 +291,43 @@ def test_xlsx_rows_name_their_sheet_header_and_row() -> None:
     assert loaded.problems == ("hidden sheets left out: Secret",)
 
 
+def test_a_sheet_of_prose_has_headings_and_paragraphs_and_tables_keep_their_heads() -> None:
+    import openpyxl
+    from openpyxl.styles import Font
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    rows: list[tuple[list[str | int | None], float, bool]] = [
+        (["Fares"], 18, True),
+        (["These fares hold from May. Dogs travel free."], 11, False),
+        (["Cars"], 14, False),  # by its size alone
+        ([None], 11, False),
+        (["Route", "Way"], 11, True),
+        (["Orrin", "by car"], 11, False),
+        (["Freight"], 11, True),  # parts the table, and the head still holds
+        (["Velsey", 12], 11, False),
+        ([None], 11, False),
+        (["Children pay half. Ask at the pier."], 11, False),
+        (["Pier", "Opens"], 11, False),
+        (["Tamsay", "at seven"], 11, False),
+    ]
+    for cells, size, bold in rows:
+        sheet.append(cells)
+        for cell in sheet[sheet.max_row]:
+            cell.font = Font(size=size, bold=bold)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    document = one(buffer.getvalue(), "a.xlsx")
+    kinds = [kind for kind, _ in slices(document)]
+    assert kinds == [
+        "heading", "paragraph", "heading", "row", "row", "heading", "row", "paragraph", "row", "row"
+    ]  # fmt: skip
+    assert quoted(document, "Dogs travel") == ("Sheet Sheet", "Fares", "row 2")
+    assert quoted(document, "Orrin") == ("Sheet Sheet", "Fares", "Cars", "Route | Way", "row 6")
+    assert quoted(document, "Velsey") == ("Sheet Sheet", "Fares", "Cars", "Freight", "Route | Way", "row 8")
+    assert quoted(document, "Tamsay")[-2:] == ("Pier | Opens", "row 12")
+
+
 @pytest.mark.parametrize(
     ("value", "pattern", "words"),
     [
@@ -327,6 +364,28 @@ def test_pptx() -> None:
     assert "Slide title 2\n\n- First point\n- Second point\n\nSay this 2" in document.text
     assert quoted(document, "Say this 2") == ("Slide title 2", "Speaker notes")
     assert document.pages_of(document.text.index("Say this 2"), len(document.text)) == (2, 2)
+
+
+def test_a_line_in_bold_heads_what_stands_below_it_on_a_slide() -> None:
+    import pptx as library
+
+    made = library.Presentation()
+    slide = made.slides.add_slide(made.slide_layouts[5])
+    slide.shapes.title.text = "Leave"
+    box = slide.shapes.add_textbox(0, 0, 100, 100).text_frame
+    box.text = "What about my family?\nThey travel free.\nTerms"
+    box.paragraphs[0].runs[0].font.bold = box.paragraphs[2].runs[0].font.bold = True
+    table = slide.shapes.add_table(2, 2, 0, 0, 100, 100).table
+    for cell, words in zip(table.iter_cells(), ("Who", "Days", "Crew", "30"), strict=True):
+        cell.text = words
+    slide.shapes.add_textbox(0, 0, 100, 100).text_frame.text = "SALE"
+    slide.shapes[-1].text_frame.paragraphs[0].runs[0].font.bold = True
+    buffer = io.BytesIO()
+    made.save(buffer)
+    document = one(buffer.getvalue(), "a.pptx")
+    assert quoted(document, "They travel") == ("Leave", "What about my family?")
+    assert quoted(document, "Crew") == ("Leave", "Terms", "Who | Days")
+    assert slices(document)[-1] == ("paragraph", "SALE")
 
 
 def test_numbered_points_of_a_slide_keep_their_numbers() -> None:
