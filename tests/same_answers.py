@@ -1,9 +1,11 @@
 """The sample handbook in other formats: does it give the answers that Markdown gives?
 
     python -m tests.same_answers [FORMAT …] [--questions tune] [--every N]
+    python -m tests.same_answers [FORMAT …] --blocks
 
 pandoc and LibreOffice make the files, so that none of our own code writes what our loaders read. A format's answer is
-the same when both are silent, or when both give the same short answer from the same document (white space aside).
+the same when both are silent, or when both give the same short answer from the same document (white space aside). The
+blocks are compared without questions, in a minute: kind, words, and the sections that they stand in.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -31,6 +34,7 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 HANDBOOK = SAMPLES / "handbook"
 _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 HALVES = ("report", "tune")
+_PLACE = re.compile(r"Sheet .*|row \d+")
 FORMATS = ("docx", "pdf", "html", "epub", "xlsx", "pptx")
 
 
@@ -200,6 +204,27 @@ def compare(suffixes: Sequence[str], names: Sequence[str] = HALVES, every: int =
             index.close()
 
 
+def changed(suffix: str, folder: Path) -> tuple[int, dict[str, int]]:
+    """Blocks of the handbook, and by kind those that are other ones in its files of one format in `folder`."""
+    found, lost = 0, Counter[str]()
+    for source in sorted(file for file in HANDBOOK.rglob("*") if file.is_file()):
+        target = (folder / source.relative_to(HANDBOOK)).with_suffix(f".{suffix}")
+        blocks = Counter(_blocks(source))
+        found += blocks.total()
+        for (kind, _, _), count in (blocks - Counter(_blocks(target))).items():
+            lost[kind] += count
+    return found, dict(lost)
+
+
+def _blocks(file: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Kind, words and section of each block; the first heading, the sheet and the row are in no section."""
+    document = load(file.read_bytes(), file.name).documents[0]
+    first = next((document.text[b.start : b.end] for b in document.blocks if b.kind == "heading"), "")
+    for block in document.blocks:
+        section = (name for name in document.section_at(block.start) if name != first and not _PLACE.fullmatch(name))
+        yield block.kind, document.text[block.start : block.end], tuple(section)
+
+
 def _same(answer: Answer) -> tuple[str, str]:
     """What two answers must have in common: the document and the letters of the short answer."""
     if not answer.answers:
@@ -229,7 +254,16 @@ def main() -> None:
     parser.add_argument("formats", nargs="*", default=FORMATS)
     parser.add_argument("--questions", choices=HALVES, help="one half only; the differences of tune are told")
     parser.add_argument("--every", type=int, default=1, help="ask every n-th sample question only")
+    parser.add_argument("--blocks", action="store_true", help="ask nothing; compare the blocks")
     options = parser.parse_args()
+    for suffix in options.formats if options.blocks else ():
+        with tempfile.TemporaryDirectory() as folder:
+            render(suffix, Path(folder))
+            total, other = changed(suffix, Path(folder))
+        kinds = ", ".join(f"{count} {kind}" for kind, count in other.items())
+        print(f"{suffix:<6} {sum(other.values())} of {total} blocks differ ({kinds or 'none'})", flush=True)
+    if options.blocks:
+        return
     for compared in compare(options.formats, (options.questions,) if options.questions else HALVES, options.every):
         print(compared, flush=True)
         for one in compared.differences if options.questions == "tune" else ():
