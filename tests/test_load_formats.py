@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import zipfile
+from collections.abc import Sequence
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -157,7 +158,7 @@ def test_a_table_printed_cell_by_cell_has_rows_whose_cells_may_have_several_line
 HEAD = [(73, "Action"), (205, "Owner"), (337, "Due")]
 
 
-def table(y: float, *rows: list[tuple[float, str]]) -> list[tuple[float, float, float, str]]:
+def table(y: float, *rows: Sequence[tuple[float, str]]) -> list[tuple[float, float, float, str]]:
     """Rows of one line each, 20 points apart."""
     return [(x, y - 20 * n, 11, words) for n, row in enumerate(rows) for x, words in row]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
 from xml.etree.ElementTree import Element
 
 from rag.load.build import Builder, File, Loaded, document
@@ -75,7 +74,7 @@ class _Writer:
         title = " ".join(" ".join(_text(shape).split()) for shape in titles)
         if title:
             self.builder.write("heading", title, level=1)
-        for shape, after in pairwise([*shapes, None]):
+        for shape, after in zip(shapes, [*shapes[1:], None], strict=False):
             if _role(shape) in _MARGINS:
                 self.left_out["running heads and feet"] += len(_text(shape))
             elif shape not in titles:
@@ -96,7 +95,7 @@ class _Writer:
         role, group = _role(shape), object()
         counts: dict[int, int] = {}
         paragraphs = [element for element in shape.iter() if local(element) == "p" and _words(element)]
-        for paragraph, after in pairwise([*paragraphs, None]):
+        for paragraph, after in zip(paragraphs, [*paragraphs[1:], None], strict=False):
             words = _words(paragraph)
             look = child(paragraph, "pPr")
             depth = int(attribute(look, "lvl") or 0)
