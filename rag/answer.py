@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rag import calibrate, decide
+from rag.acronyms import expanded
 from rag.cite import cite
-from rag.converse import standalone
+from rag.converse import parts, standalone
 from rag.errors import BadInput
+from rag.fluent import fluent
 from rag.index import Index
 from rag.read import PassageReader, Reader, open_reader
 from rag.retrieve import Mode, retrieve
@@ -20,6 +22,7 @@ from rag.types import Answer, AnswerItem, Filters, Hit, Nearest, Reading, Reason
 
 MAX_QUESTION = 2_000  # characters
 NEAREST = 3
+DEFINING = 100  # passages in which the definition of an acronym is looked for
 
 Look = tuple[Sequence[Hit], Sequence[Reading], Sequence[decide.Candidate]]
 
@@ -60,12 +63,16 @@ class Answerer:
         Raises BadInput for a question that is none.
         """
         clock = Clock(progress)
-        query = self.spelled(standalone(checked(question), turns(history)), filters)
+        query = self.query(question, history, filters)
         hits, readings, proposed = self.look(query, filters, clock, seen)
         ranked = decide.rank(proposed, self.calibrator)
         groups = decide.answers(ranked, self.threshold)
+        if two := self._two(query, filters):
+            groups, ranked = two, [min((group[0] for group in two), key=lambda c: c.probability)]
+        names = {candidate.hit.document_id for group in groups for candidate in group}
+        documents = {name: self.index.document(name) for name in sorted(names)}
+        groups = decide.whole(groups, documents, query)
         shown = [candidate for group in groups for candidate in group]
-        documents = {c.hit.document_id: self.index.document(c.hit.document_id) for c in shown}
         citations = tuple(cite(documents[c.hit.document_id], c, n) for n, c in enumerate(shown, 1))
         number = {id(candidate): n for n, candidate in enumerate(shown, 1)}
         silent = None if groups else self._why_silent(hits, readings, ranked, filters)
@@ -95,7 +102,7 @@ class Answerer:
         self, question: str, filters: Filters = Filters(), mode: Mode = "reranked", top: int = 10  # noqa: B008
     ) -> list[Hit]:  # fmt: skip
         """The best hits; "reranked" lets the reader judge the fused ones."""
-        query = self.spelled(checked(question), filters)
+        query = self.query(question, filters=filters)
         if mode != "reranked":
             return list(retrieve(self.index, query, filters, mode=mode, top=top))
         hits = retrieve(self.index, query, filters, top=max(top, self.settings.read_passages))
@@ -106,13 +113,22 @@ class Answerer:
         """Read one given text, as `rag read` does; offsets count in `context` as given."""
         return self.passages.read(checked(question), context)
 
-    def spelled(self, question: str, filters: Filters) -> str:
-        """The question with typing errors corrected from what the asker may read; a word of one token is a word."""
-        return corrected(
-            question,
-            known=lambda word: self.reader.count([word])[0] == 1,
-            found=lambda word: self.index.frequency(word, filters),
-        )
+    def query(
+        self, question: str, history: Sequence[str | Mapping[str, str] | Turn] = (), filters: Filters = Filters()  # noqa: B008
+    ) -> str:  # fmt: skip
+        """The question as it is searched: without what was taken back, stand-alone, with typing errors corrected and
+        acronyms explained from what the asker may read; a word of one token is a word. Raises BadInput."""
+
+        def known(word: str) -> bool:
+            return self.reader.count([word])[0] == 1
+
+        def texts(words: Sequence[str]) -> Iterable[str]:
+            keys = [key for key, _ in self.index.lexical(words, DEFINING, filters)]
+            found = self.index.passages(keys)
+            return (found[key].text for key in keys if key in found)
+
+        alone = standalone(fluent(checked(question)), turns(history))
+        return expanded(corrected(alone, known, lambda word: self.index.frequency(word, filters)), known, texts)
 
     def look(
         self, query: str, filters: Filters = Filters(), clock: Clock | None = None, seen: Seen | None = None  # noqa: B008
@@ -128,6 +144,15 @@ class Answerer:
         readings = self.reader.read(query, [hit.excerpt for hit in hits])
         clock.lap("read")
         return hits, readings, decide.propose(hits, readings, vector, self.index.encoder)
+
+    def _two(self, query: str, filters: Filters) -> list[list[decide.Candidate]]:
+        """The best answer to each half of a question that asks two things, from two places; [] when it does not."""
+        found = []
+        for part in parts(query):
+            ranked = decide.rank(self.look(part, filters)[2], self.calibrator)
+            found += decide.answers(ranked, self.threshold)[:1]
+        apart = len(found) == 2 and not any(decide.overlap(a, b) for a in found[0] for b in found[1])
+        return found if apart else []
 
     def _why_silent(
         self, hits: Sequence[Hit], readings: Sequence[Reading], ranked: Sequence[decide.Candidate], filters: Filters

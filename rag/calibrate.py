@@ -122,7 +122,7 @@ def load(reader: str, kind: str, folder: Path | None = None) -> Calibrator:
             raise BadInput(
                 f"{file}: not a calibration file ({error}); fit it again with `rag evaluate calibrate`"
             ) from None
-    return Calibrator({"relevance": 1.0} if kind == "rerank" else {"margin": 1.0}, 0.0, 0.5)
+    return Calibrator({"mix": 1.0} if kind == "rerank" else {"margin": 1.0}, 0.0, 0.5)
 
 
 def save(file: Path, reader: str, kind: str, calibrator: Calibrator, note: str) -> None:

@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from rag.terms import STOP, terms
 from rag.types import Turn
 
+_ASKS = re.compile(r"^\W*(?:\w+\s+){0,2}?(?:what|when|where|who|which|how|why)\b", re.I)
+_AND_ASKS = re.compile(
+    r"\s*[,?]?\s+and\s+(?=(?:(?:at|by|for|from|in|on|to|until) )?(?:what|when|where|who|which|how|why)\b)", re.I
+)
 LONG = 16  # words
 _SENTENCES = re.compile(r"\w{3,}[.?!]\s+\w")
 _LEAD = re.compile(r"^\s*(?:(?:and|but|or|so|also|then|ok|okay|well|sorry|hmm|um|uh)\b[\s,]*)+", re.I)
@@ -43,6 +47,15 @@ _VERB = frozenset(
     "get gets need needs use used make makes say says know go goes come take takes give happen happened work works cost"
     " costs pay paid allowed called mean means stand stands start end find want".split()
 )
+
+
+def parts(question: str) -> tuple[str, ...]:
+    """The two questions of "When does it open and how much is a ticket?", each stand-alone; () when it is one."""
+    halves = _AND_ASKS.split(question, maxsplit=2)
+    if len(halves) != 2 or min(len(half.split()) for half in halves) < 4 or not _ASKS.match(halves[0]):
+        return ()
+    first, second = f"{halves[0].strip(' ,')}?", halves[1].strip()
+    return first, standalone(second, [Turn("user", first)])
 
 
 def standalone(question: str, history: Sequence[Turn]) -> str:

@@ -13,12 +13,14 @@ import numpy as np
 
 from rag.calibrate import Calibrator
 from rag.embed import Encoder
+from rag.lists import whole_list
 from rag.quote import quote_run
-from rag.types import Hit, Reading, Reason
+from rag.types import Document, Hit, Reading, Reason
 
 SPANS_A_HIT = 3  # spans of one passage that become candidates
 CITATIONS = 3  # the most that one Answer shows
 RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability
+FUSED, DENSE = 50.0, 20.0  # what retrieval's scores count beside one unit of the reader's log-odds (docs/rereading.md)
 RELEVANT = 0.35  # below this relevance of the best passage, silence is `no_passage`
 SAME_SUBJECT = 0.5  # cosine from which two quotes are about the same thing, so that their numbers can disagree
 _WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
@@ -73,7 +75,7 @@ def rank(proposed: Sequence[Candidate], calibrator: Calibrator) -> list[Candidat
     sure = [dataclasses.replace(c, probability=calibrator.probability(c.features)) for c in proposed]
     kept: list[Candidate] = []
     for found in sorted(sure, key=lambda c: (-c.probability, c.hit.document_id, c.start)):
-        if not any(found.hit is other.hit or _overlap(found, other) for other in kept):
+        if not any(found.hit is other.hit or overlap(found, other) for other in kept):
             kept.append(found)
     return kept
 
@@ -92,6 +94,23 @@ def answers(ranked: Sequence[Candidate], threshold: float) -> list[list[Candidat
         else:
             groups.append([candidate])
     return groups
+
+
+def whole(
+    groups: Sequence[Sequence[Candidate]], documents: Mapping[str, Document], question: str
+) -> list[list[Candidate]]:
+    """The answers with all of a list quoted where all of it answers; no two quotes share a character then either."""
+    kept: list[list[Candidate]] = []
+    for group in groups:
+        made: list[Candidate] = []
+        for c in group:
+            start, end = whole_list(documents[c.hit.document_id], question, c.start, c.end)
+            wider = dataclasses.replace(c, start=start, end=end, partial=c.partial and (start, end) == (c.start, c.end))
+            if not any(overlap(wider, other) for others in [*kept, made] for other in others):
+                made.append(wider)
+        if made:
+            kept.append(made)
+    return kept
 
 
 def conflicting(groups: Sequence[Sequence[Candidate]]) -> bool:
@@ -114,18 +133,19 @@ def reason(ranked: Sequence[Candidate], readings: Sequence[Reading]) -> Reason:
 
 
 def rank_features(hit: Hit, reading: Reading) -> dict[str, float]:
-    """What the order of hits is decided on; `relevance` as log-odds."""
+    """What the order of hits is decided on: the reader's relevance as log-odds, and what retrieval says against it.
+
+    The mix is fixed, so that no fit on a few documents of one kind can make the reader overrule retrieval elsewhere.
+    """
     p = min(max(reading.relevance, 1e-6), 1 - 1e-6)
-    return {"dense": hit.dense or 0.0, "fused": hit.fused, "relevance": math.log(p / (1 - p))}
+    return {"mix": FUSED * hit.fused + DENSE * (hit.dense or 0.0) + math.log(p / (1 - p))}
 
 
 def reranked(hits: Sequence[Hit], readings: Sequence[Reading], calibrator: Calibrator) -> list[Hit]:
-    """The hits in the order of the probability that they hold the answer, which becomes their `relevance`."""
-    judged = [
-        dataclasses.replace(hit, relevance=calibrator.probability(rank_features(hit, reading)))
-        for hit, reading in zip(hits, readings, strict=True)
-    ]
-    return sorted(judged, key=lambda h: (-h.score, h.document_id, h.start))
+    """The hits in the order of the mix; the probability that they hold the answer becomes their `relevance`."""
+    mixed = [(rank_features(hit, reading), hit) for hit, reading in zip(hits, readings, strict=True)]
+    mixed.sort(key=lambda pair: (-pair[0]["mix"], pair[1].document_id, pair[1].start))
+    return [dataclasses.replace(hit, relevance=calibrator.probability(features)) for features, hit in mixed]
 
 
 def _of_hit(hit: Hit, reading: Reading) -> list[Candidate]:
@@ -153,7 +173,8 @@ def _of_hit(hit: Hit, reading: Reading) -> list[Candidate]:
     return list(made.values())
 
 
-def _overlap(one: Candidate, other: Candidate) -> bool:
+def overlap(one: Candidate, other: Candidate) -> bool:
+    """True when two quotes share a character."""
     same = one.hit.document_id == other.hit.document_id
     return same and one.start < other.end and other.start < one.end
 

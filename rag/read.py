@@ -14,6 +14,7 @@ from rag.calibrate import Calibrator
 from rag.chunk import units
 from rag.embed import Encoder, open_encoder
 from rag.errors import ModelError
+from rag.fluent import fluent
 from rag.hub_reader import HubReader
 from rag.load.build import paragraphs
 from rag.neural import SHIPPED, NeuralReader
@@ -76,7 +77,7 @@ class PassageReader:
     def look(self, question: str, context: str) -> Reading:
         """The Reading of one text of any length; offsets count in `context` as given."""
         there = Counter(WORD.findall(context.lower()))
-        question = corrected(question, lambda word: self.reader.count([word])[0] == 1, lambda word: there[word])
+        question = corrected(fluent(question), lambda word: self.reader.count([word])[0] == 1, lambda word: there[word])
         whole = Document("context", context, blocks=paragraphs(context))
         every = tuple(unit for unit, _ in units(whole, self.reader.count))
         return self.reader.read(question, [Excerpt(context, every)])[0]

@@ -31,6 +31,9 @@ from rag.state import State
 from rag.web.portal import create_app
 from rag.web.uploads import Uploads, clean
 from tests.encoder import HashingEncoder
+from tests.papers import pdf, zipped
+from tests.test_load_formats import paged
+from tests.test_paper import QUOTE
 
 HOME = "http://127.0.0.1:7860"
 NOTE = "# Harbour rules\n\nThe crane may lift 40 tonnes. The night watch begins at ten.\n"
@@ -368,3 +371,35 @@ def test_a_damaged_original_is_refused_before_anything_is_there(held: Any, tmp_p
         with pytest.raises(IndexMismatch, match=says):
             import_(tmp_path / "bad.zip", tmp_path / "again", functools.partial(restore, again))
         assert not (tmp_path / "again").exists()
+
+
+def test_the_page_of_an_uploaded_pdf_is_shown_to_those_who_may_read_it(held: Any, tmp_path: Path) -> None:
+    answerer, client, headers = held
+    for name, content in (("quay.pdf", pdf(paged(3))), ("packed.zip", zipped({"quay.pdf": pdf(paged(3))}))):
+        sent = send(client, headers["ann"], content, name=name, group="staff")
+        assert sent.status_code == 202
+        done = settled(client, headers["ann"], sent.json()["id"])
+        (document,) = done["documents"]
+        start = answerer.index.document(document).text.index(QUOTE)
+        asked = {"document": document, "number": 1, "start": start, "end": start + len(QUOTE)}
+        if name == "packed.zip":
+            packed = client.get("/page", params=asked, headers=headers["ann"])
+            assert packed.status_code == 400
+            assert "packed inside another file" in packed.json()["error"]["message"]
+            continue
+        for user, status in (("ann", 200), ("bob", 200), ("eve", 404), ("reader", 404)):
+            picture = client.get("/page", params=asked, headers=headers[user])
+            marks = client.get("/page/marks", params=asked, headers=headers[user])
+            assert (picture.status_code, marks.status_code) == (status, status)
+            if status == 200:
+                assert (picture.headers["content-type"], len(marks.json()["boxes"])) == ("image/png", 2)
+            else:  # the same as for a document that there is not
+                none = client.get("/page", params={**asked, "document": "none.pdf"}, headers=headers[user])
+                assert picture.text.replace(document, "none.pdf") == none.text
+        kept = next((tmp_path / "index").rglob(f"{done['id']}/original"))
+        kept.write_bytes(kept.read_bytes() + b" ")
+        told = client.get("/page", params=asked, headers=headers["ann"])
+        assert (told.status_code, "has changed since" in told.json()["error"]["message"]) == (400, True)
+        kept.unlink()
+        told = client.get("/page/marks", params=asked, headers=headers["ann"])
+        assert (told.status_code, "no longer where" in told.json()["error"]["message"]) == (400, True)

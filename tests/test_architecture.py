@@ -26,7 +26,7 @@ LEVELS = [
         "batch",
         "calibrate",
     },
-    {"embed", "ledger", "pages", "originals"},
+    {"embed", "ledger", "pages", "originals", "lists", "acronyms", "fluent"},
     {"sqlite", "postgres"},
     {"fulltext"},
     {"store"},

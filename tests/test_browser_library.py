@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from filelock import FileLock
 
 from rag.answer import Answerer
 from rag.index import Index
@@ -32,10 +33,15 @@ Visit = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("library")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
     from rag.web.portal import Server, create_app, listen
 
-    folder, encoder = tmp_path_factory.mktemp("library"), HashingEncoder()
+    encoder = HashingEncoder()
     index = Index.open(folder, create=True, encoder=encoder)
     text = "The bridge closes at ten."
     index.put(
@@ -70,6 +76,7 @@ def visit(address: str) -> Iterator[Visit]:
             context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
             context.set_default_timeout(30_000)
             page = context.new_page()
+            page.noise = noise  # type: ignore[attr-defined]
             page.on("console", lambda message: noise.append(message.text))
             page.on("pageerror", lambda error: noise.append(str(error)))
             page.on("request", lambda request: requested.append(request.url))
@@ -117,7 +124,7 @@ def test_a_file_is_uploaded_asked_and_removed(visit: Visit, tmp_path: Path, widt
     row = page.locator(".upload")
     row.locator(".state.done").wait_for()
     assert row.locator(".name").text_content() == name
-    assert page.locator("summary").all_text_contents()[-1] == "uploads1 document"
+    page.locator("summary", has_text="uploads1 document").wait_for()
     shot(page, f"library-{width}")
     asked = page.evaluate(
         """async () => (await fetch("v1/ask", {method: "POST", headers: {"content-type": "application/json"},
@@ -168,3 +175,60 @@ def test_a_folder_is_dropped_and_an_upload_is_cancelled(visit: Visit, tmp_path: 
     row.wait_for(state="detached")
     page.unroute("**/v1/documents?name=*")
     empty(page)
+
+
+def upload(page: Any, *names: str) -> None:
+    """Upload notes and wait until the page shows them as indexed."""
+    page.set_input_files(
+        "input[multiple]", [{"name": name, "mimeType": "text/markdown", "buffer": NOTE.encode()} for name in names]
+    )
+    for name in names:
+        page.locator(".upload", has_text=name).locator(".state.done").wait_for()
+
+
+def test_an_overtaken_list_neither_brings_back_nor_takes_away(visit: Visit) -> None:
+    page = visit()
+    upload(page, "a.md", "b.md")
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append((route, route.fetch()))
+
+    page.route("**/v1/uploads", hold, times=1)
+    page.get_by_role("button", name="Remove a.md").click()
+    page.locator(".upload", has_text="a.md").wait_for(state="detached")
+    while not held:  # the list after that removal: b.md alone
+        page.wait_for_function("true")
+    upload(page, "c.md")
+    page.get_by_role("button", name="Remove b.md").click()
+    page.locator(".upload", has_text="b.md").wait_for(state="detached")
+    route, answer = held[0]
+    with page.expect_response(lambda response: response.request == route.request) as came:
+        route.fulfill(response=answer)
+    came.value.finished()
+    page.evaluate("fetch('v1/uploads').then((answer) => answer.json())")  # answered after it
+    assert page.locator(".upload .name").all_text_contents() == ["c.md"]
+    empty(page)
+
+
+def test_what_cannot_be_removed_stays_and_the_page_says_so_until_the_next_action(visit: Visit, folder: Path) -> None:
+    page = visit()
+    upload(page, "kept.md")
+    with FileLock(folder / "lock"):  # as another process that writes
+        page.set_input_files("input[multiple]", {"name": "later.md", "mimeType": "text/plain", "buffer": NOTE.encode()})
+        page.locator(".upload", has_text="later.md").locator(".state.indexing").wait_for()
+        page.get_by_role("button", name="Remove kept.md").click()
+        page.locator(".notice", has_text="kept.md was not removed").wait_for()
+        for _ in range(2):  # the page looks again while later.md waits
+            with page.expect_response("**/v1/uploads") as came:
+                pass
+            came.value.finished()
+        assert page.locator(".notice").is_visible()
+        assert page.locator(".upload", has_text="kept.md").count() == 1
+    page.locator(".upload", has_text="later.md").locator(".state.done").wait_for()
+    page.get_by_role("button", name="Remove kept.md").click()
+    page.locator(".upload", has_text="kept.md").wait_for(state="detached")
+    assert page.locator(".notice").is_hidden()
+    empty(page)
+    assert [line for line in page.noise if "503" not in line] == []
+    page.noise.clear()  # Chromium itself reports the 503

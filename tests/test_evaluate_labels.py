@@ -34,9 +34,7 @@ def test_a_folder_is_asked_about_its_own_documents(tmp_path):
         assert [any(right) for _, right in rows] == [True, False, True, False]
         assert all(len(features) == len(right) for features, right in rows)
     assert all("likeness" in each for features, _ in found.kinds["end_to_end"] for each in features)
-    assert all(
-        set(each) == {"dense", "fused", "relevance"} for features, _ in found.kinds["rerank"] for each in features
-    )
+    assert all(set(each) == {"mix"} for features, _ in found.kinds["rerank"] for each in features)
     assert [problem.line for problem in found.problems] == [3, 3]
 
 

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rag import decide
-from rag.converse import standalone
 from rag.errors import BadInput, RagError
 from rag.evaluate import metrics
 from rag.evaluate.datasets import Problem, Question, kind_of, read_questions
 from rag.evaluate.evidence import evidence
 from rag.evaluate.score import RIGHT_F1
 from rag.settings import Settings
-from rag.types import Filters
 
 Rows = tuple[Sequence[Mapping[str, float]], Sequence[bool]]  # of one question: features, and whether each is right
 Watch = Callable[[Iterable[Any], int], Iterable[Any]]
@@ -73,7 +71,7 @@ def ask_labels(answerer: Any, questions: Iterable[Question | Problem]) -> Labell
     def one(question: Question) -> tuple[Rows, Rows]:
         items = evidence(question, lambda name: answerer.index.document(name).text)
         gold = [place for item in items for place in item]
-        query = answerer.spelled(standalone(question.question, question.history), Filters())
+        query = answerer.query(question.question, question.history)
         hits, readings, proposed = answerer.look(query)
 
         def holds(document: str, start: int, end: int) -> bool:

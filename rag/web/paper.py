@@ -21,6 +21,7 @@ from rag.web.identity import require
 if TYPE_CHECKING:
     from rag.answer import Answerer
     from rag.index import Index
+    from rag.web.uploads import Uploads
 
 SCALE = 2.0  # pixels a point
 FRESH = {"cache-control": "no-store"}
@@ -30,7 +31,7 @@ Position = Annotated[int, Query(ge=0)]
 Number = Annotated[int, Query(ge=1)]
 
 
-def mount(app: FastAPI, answerer: Answerer) -> None:
+def mount(app: FastAPI, answerer: Answerer, uploads: Uploads) -> None:
     """Add `/page` (a PNG) and `/page/marks` (where a range stands on it) to the app."""
 
     def readable(request: Request, document: str) -> Document:
@@ -38,14 +39,14 @@ def mount(app: FastAPI, answerer: Answerer) -> None:
 
     @app.get("/page")
     def picture(request: Request, document: str, number: Number) -> Response:
-        data = original(answerer.index, readable(request, document))
+        data = original(answerer.index, uploads, readable(request, document))
         with _said():
             return Response(page_image(data, number, SCALE), media_type="image/png", headers=FRESH)
 
     @app.get("/page/marks")
     def marked(request: Request, document: str, number: Number, start: Position, end: Position) -> JSONResponse:
         found = readable(request, document)
-        data = original(answerer.index, found)
+        data = original(answerer.index, uploads, found)
         with _said():
             placed = marks(data, number, start, end, found.revision)
         boxes = [
@@ -56,21 +57,29 @@ def mount(app: FastAPI, answerer: Answerer) -> None:
         return JSONResponse({"width": placed.width, "height": placed.height, "boxes": boxes}, headers=FRESH)
 
 
-def original(index: Index, document: Document) -> bytes:
-    """The bytes that a document was read from, if they are still those. Raises BadInput, which says what is shown."""
+def original(index: Index, uploads: Uploads, document: Document) -> bytes:
+    """The bytes that a document was read from, if they are still those. Raises BadInput, which says what is shown.
+
+    Whoever may not read the document never comes here: `mount` looks it up with the asker's groups.
+    """
     if not document.loader.startswith("pdf/"):
         raise BadInput(f"{document.id}: it is no PDF; {_TEXT_ONLY}")
-    root, path = index.store.root_of(document.id) or ("", "")
-    state = index.store.files(root).get(path) if root else None
-    if state is None:
-        raise BadInput(f"{document.id}: the file that it came from is not kept; {_TEXT_ONLY}")
     try:
-        data = (Path(root) / path if path else Path(root)).read_bytes()
+        upload, progress, file = uploads.original(document.id)
+        name, sha256 = upload.name, progress.sha256
+    except NotFound:
+        root, name = index.store.root_of(document.id) or ("", "")
+        state = index.store.files(root).get(name) if root else None
+        if state is None:
+            raise BadInput(f"{document.id}: the file that it came from is not kept; {_TEXT_ONLY}") from None
+        file, sha256 = Path(root) / name if name else Path(root), state.sha256
+    try:
+        data = file.read_bytes()
     except OSError:
         raise BadInput(f"{document.id}: the file is no longer where it was indexed; {_TEXT_ONLY}") from None
-    if hashlib.sha256(data).hexdigest() != state.sha256:
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise BadInput(f"{document.id}: the file has changed since it was indexed; {_TEXT_ONLY}")
-    if kind_of(data, path) != "PDF":
+    if kind_of(data, name) != "PDF":
         raise BadInput(f"{document.id}: it is packed inside another file; {_TEXT_ONLY}")
     return data
 

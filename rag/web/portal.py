@@ -104,7 +104,7 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
     if login.sessions:
         oidc.mount(app, settings, login)
     app.include_router(conversations(desk, api.state.gate))
-    paper.mount(app, answerer)
+    paper.mount(app, answerer, api.state.uploads)
     app.mount("/ui", StaticFiles(directory=chat.STATIC))
     app.mount("/v1", api)
     app.state.uploads, app.state.gate = api.state.uploads, api.state.gate

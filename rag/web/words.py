@@ -202,6 +202,7 @@ LIBRARY: dict[str, Any] = {
     "dismiss": "Dismiss",
     "no_bytes": "The file is empty.",
     "too_large": "A file may have {limit}.",
+    "busy": "{name} was not removed: the index is being written to just now. Try again in a moment.",
     "unreachable": "Pullquote could not be reached. Check that it is still running.",
 }
 

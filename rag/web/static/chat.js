@@ -4,7 +4,7 @@ import { drawn, evidence, prepare } from "./answer.js";
 import * as filters from "./filters.js";
 import * as history from "./history.js";
 import { call, lines, send, told } from "./net.js";
-import { el, icon, plural } from "./parts.js";
+import { el, icon, looks, plural } from "./parts.js";
 import * as source from "./source.js";
 
 const POLL = 700; // ms between looks at an answer that another page began
@@ -15,6 +15,7 @@ const BOOKS = "M5 4h4v16H5zM10 4h4v16h-4zM15.5 5l3.5-1 3 15-3.5 1z";
 const DOWN = "M12 4v11m0 0l-4-4m4 4l4-4M5 19h14";
 const DRAFT = "pullquote-draft"; // what was typed and not answered: it outlives a reload and a new login
 const page = { turns: new Map(), asked: 0, busy: null, conversation: null };
+const opening = looks();
 
 /** Build the page in `element` and show what its address names. */
 export function mount(element, props, watch) {
@@ -73,6 +74,7 @@ function submitted(event) {
 /** Ask; `alone` asks exactly this, whatever was said before. */
 function ask(question, alone = false) {
   const turn = `${Date.now()}-${++page.asked}`;
+  opening(); // what was being opened no longer takes the place of the question
   if (page.alone) show([]); // one answer was shown: the question begins a conversation
   const node = place(turn, question);
   page.list.append(node);
@@ -107,7 +109,7 @@ async function answering(turn, asked) {
   try {
     const response = await send("chat/ask", asked, "POST", asking.signal);
     for await (const event of lines(response)) {
-      if (page.turns.get(turn) !== here) return; // of a conversation that was left
+      if (page.turns.get(turn) !== here || asking.signal.aborted) return; // the conversation was left, or it was stopped
       if (event.kind === "asked") {
         here.id = event.id;
         sessionStorage.removeItem(DRAFT);
@@ -170,14 +172,16 @@ async function route() {
   const [kind, id] = location.hash.slice(1).split("/");
   if (!id || (kind === "conversation" && id === page.conversation)) return id ? undefined : page.conversation && fresh();
   const { words } = page;
+  const newest = opening();
   try {
     const found = await call(`chat/${kind === "answer" ? "turns" : "conversations"}/${encodeURIComponent(id)}`);
-    if (location.hash !== `#${kind}/${id}`) return; // gone elsewhere meanwhile
+    if (!newest() || location.hash !== `#${kind}/${id}`) return; // gone elsewhere meanwhile
     show(kind === "answer" ? [found] : found.turns);
     if (kind !== "answer") return address(id);
     page.alone = true;
     page.about.replaceChildren(el("p", {}, words.one_answer, " ", found.mine ? el("a", { href: `#conversation/${found.conversation}` }, words.whole) : null));
   } catch (failure) {
+    if (!newest() || location.hash !== `#${kind}/${id}`) return;
     show([]);
     page.about.replaceChildren(el("p", { class: "told problem", role: "alert" }, failure.status === 404 ? words.unknown : told(failure, words)));
     page.welcome.hidden = false;
@@ -209,12 +213,14 @@ async function saved(turn) {
     say(page.words.still_reading);
     while (turn.state === "pending") {
       await new Promise((later) => setTimeout(later, POLL));
-      if (page.turns.get(turn.id) !== here || page.busy !== turn.id) return;
+      const left = () => page.turns.get(turn.id) !== here || page.busy !== turn.id;
+      if (left()) return;
       try {
         turn = await call(`chat/turns/${turn.id}`);
       } catch (failure) {
-        return problem(turn.id, told(failure, page.words));
+        return left() ? undefined : problem(turn.id, told(failure, page.words));
       }
+      if (left()) return;
     }
   }
   if (turn.answer) finish(turn.id, drawn(turn, false));

@@ -1,12 +1,13 @@
 // The drawer of saved conversations: found, opened, renamed, deleted. What it lists is the server's.
 import { call, told } from "./net.js";
-import { el, fill, icon } from "./parts.js";
+import { el, fill, icon, looks } from "./parts.js";
 
 const CROSS = "M6 6l12 12M18 6L6 18";
 const PEN = "M4 20h4L19 9l-4-4L4 16z";
 const BIN = "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13";
 const TYPING = 200; // ms after which a search begins
 const drawer = {};
+const looking = looks();
 
 /** Build the closed drawer. `gone(id)` hears that a conversation was deleted, `say` tells a screen reader. */
 export function mount(words, say, gone) {
@@ -58,13 +59,16 @@ function later() {
 async function load(over = false) {
   const { words } = drawer;
   const sought = drawer.search.value.trim();
+  const newest = looking();
+  drawer.over ||= over === true; // also when another look overtakes this one
   try {
     const { conversations } = await call(`chat/conversations?${new URLSearchParams({ search: sought })}`);
-    if (sought !== drawer.search.value.trim() || (over !== true && drawer.list.querySelector("form, .sure-delete"))) return;
+    if (!newest() || sought !== drawer.search.value.trim() || (!drawer.over && drawer.list.querySelector("form, .sure-delete"))) return;
+    drawer.over = false;
     drawer.told.textContent = conversations.length ? "" : sought ? words.none_found : words.none_yet;
     drawer.list.replaceChildren(...conversations.map(row));
   } catch (failure) {
-    drawer.told.textContent = told(failure, words);
+    if (newest()) drawer.told.textContent = told(failure, words);
   }
 }
 

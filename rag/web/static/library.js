@@ -1,11 +1,12 @@
 // The library: what is indexed, by collection, and the visitor's own uploads. Text only ever becomes text nodes.
-import { day, el, fill, plural } from "./parts.js";
+import { day, el, fill, looks, plural } from "./parts.js";
 
 const POLL = 1000; // ms between looks at uploads that are being indexed
 const SENT_AT_ONCE = 2;
 const SHOWN = 100; // documents that a collection shows at once
-const page = { words: JSON.parse(document.body.dataset.words), sending: new Map(), waiting: [], rows: new Map(), timer: 0 };
+const page = { words: JSON.parse(document.body.dataset.words), sending: new Map(), waiting: [], rows: new Map(), gone: new Set(), timer: 0 };
 const { words } = page;
+const [looking, counting] = [looks(), looks()];
 
 const saved = localStorage.getItem("pullquote-theme");
 const dark = saved ? saved === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -47,17 +48,21 @@ async function get(path) {
   return body;
 }
 
-function say(sentence) {
+/** Tell what went wrong: until the next action, or, of a look at the server, until the next that succeeds. */
+function say(sentence, look = false) {
   page.notice.textContent = sentence;
   page.notice.hidden = !sentence;
+  page.looked = look;
 }
 
 // ---- uploads
 
 async function refresh() {
   clearTimeout(page.timer);
+  const newest = looking();
   try {
     const found = await get("v1/uploads");
+    if (!newest()) return;
     limits(found);
     const there = new Set(found.uploads.map((upload) => upload.id));
     const finished = found.uploads.filter((upload) => upload.stage === "done" && page.rows.get(upload.id)?.stage !== "done");
@@ -68,10 +73,11 @@ async function refresh() {
       await collections();
     }
     page.loaded = true;
-    say("");
-    if (found.uploads.some((upload) => !["done", "failed"].includes(upload.stage))) page.timer = setTimeout(refresh, POLL);
+    if (page.looked) say("");
+    if (newest() && found.uploads.some((upload) => !["done", "failed"].includes(upload.stage))) page.timer = setTimeout(refresh, POLL);
   } catch (error) {
-    say(error.message === "Failed to fetch" ? words.unreachable : error.message);
+    if (!newest()) return;
+    say(error.message === "Failed to fetch" ? words.unreachable : error.message, true);
     page.timer = setTimeout(refresh, 5 * POLL);
   }
 }
@@ -89,6 +95,7 @@ function limits(found) {
 
 /** A row for an upload (as the API tells it) or one on its way (`id` is local); made once, then filled anew. */
 function show(upload) {
+  if (page.gone.has(upload.id)) return;
   let row = page.rows.get(upload.id);
   if (!row) {
     row = { node: el("li", { class: "upload" }) };
@@ -111,6 +118,12 @@ function show(upload) {
   page.own.hidden = false;
 }
 
+/** Take a row away for good: whatever is still under way about it comes too late. */
+function drop(id) {
+  page.gone.add(id);
+  forget(id);
+}
+
 function forget(id) {
   page.rows.get(id)?.node.remove();
   page.rows.delete(id);
@@ -118,17 +131,21 @@ function forget(id) {
 }
 
 async function remove(upload) {
+  say("");
   const local = page.sending.get(upload.id);
   page.waiting = page.waiting.filter((one) => one.id !== upload.id);
   if (local || upload.local) {
     page.sending.delete(upload.id);
     local?.abort?.();
-    forget(upload.id);
+    drop(upload.id);
     return next();
   }
   const response = await fetch(`v1/uploads/${upload.id}`, { method: "DELETE" }).catch(() => null);
-  if (!response?.ok && response?.status !== 404) return say((await response?.json().catch(() => null))?.detail ?? words.unreachable);
-  forget(upload.id);
+  if (!response?.ok && response?.status !== 404) {
+    const told = await response?.json().catch(() => null);
+    return say(told?.code === "busy" ? fill(words.busy, { name: upload.name }) : told?.detail ?? words.unreachable);
+  }
+  drop(upload.id);
   await Promise.all([refresh(), collections()]);
 }
 
@@ -159,6 +176,7 @@ async function walk(entry) {
 }
 
 function add(files) {
+  say("");
   for (const [file, path] of files) {
     if (path.split("/").some((part) => part.startsWith("."))) continue;
     const upload = { id: `local-${Date.now()}-${page.waiting.length}-${Math.random()}`, local: true, name: path.replace(/^\//, ""), size: file.size,
@@ -186,11 +204,11 @@ function send(upload) {
     let answer = null;
     try { answer = JSON.parse(request.responseText); } catch { /* no answer came */ }
     if (request.status === 202) {
-      forget(upload.id);
+      drop(upload.id);
       show(answer);
       refresh();
     } else if (request.status === 429 || (request.status === 503 && answer?.code === "overloaded")) {
-      setTimeout(() => { page.waiting.push(upload); next(); }, 1000 * Number(request.getResponseHeader("retry-after") ?? 2));
+      setTimeout(() => { if (!page.gone.has(upload.id)) page.waiting.push(upload); next(); }, 1000 * Number(request.getResponseHeader("retry-after") ?? 2));
     } else show({ ...upload, stage: "refused", problems: [answer?.detail ?? words.unreachable] });
     next();
   };
@@ -202,7 +220,9 @@ function send(upload) {
 // ---- what is indexed
 
 async function collections() {
-  const found = (await get("v1/collections").catch((error) => { say(error.message); return { collections: [] }; })).collections;
+  const newest = counting();
+  const found = (await get("v1/collections").catch((error) => { if (newest()) say(error.message, true); return {}; })).collections;
+  if (!newest() || !found) return; // what is shown is not known to be wrong
   const open = new Set([...page.collections.querySelectorAll("details[open]")].map((node) => node.dataset.name));
   page.collections.replaceChildren(...(found.length ? found.map((one) => collection(one, open.has(one.name) || found.length === 1)) : [el("p", { class: "soft" }, words.empty)]));
 }
@@ -218,6 +238,7 @@ function collection({ name, documents }, open) {
 async function more(name, list, after) {
   const query = new URLSearchParams({ collection: name, after, limit: SHOWN });
   const found = await get(`v1/documents?${query}`).catch((error) => { say(error.message); return { documents: [], next: null }; });
+  if (!after && list.childElementCount) return; // opened twice
   list.append(...found.documents.map((document) => el("li", {},
     el("span", { class: "name", dir: "auto" }, document.title),
     el("span", { class: "soft", dir: "auto" }, [document.id.replace(/^upload:[0-9a-f]{32}\//, ""), day(document.date), document.passages ? plural(words.passages, document.passages) : words.no_passages].filter(Boolean).join(" · ")))));

@@ -86,3 +86,12 @@ export function whereabouts(place, words) {
 }
 
 export const oneLine = (where) => [where.title, where.section, where.page, where.date].filter(Boolean).join(", ");
+
+/** Looks at one thing: each begins with a call, which gives whether none began after it. An overtaken answer is old. */
+export function looks() {
+  let newest = 0;
+  return () => {
+    const mine = ++newest;
+    return () => mine === newest;
+  };
+}
