@@ -323,9 +323,9 @@ def test_a_sheet_of_prose_has_headings_and_paragraphs_and_tables_keep_their_head
     assert kinds == [
         "heading", "paragraph", "heading", "row", "row", "heading", "row", "paragraph", "row", "row"
     ]  # fmt: skip
-    assert quoted(document, "Dogs travel") == ("Sheet Sheet", "Fares", "row 2")
-    assert quoted(document, "Orrin") == ("Sheet Sheet", "Fares", "Cars", "Route | Way", "row 6")
-    assert quoted(document, "Velsey") == ("Sheet Sheet", "Fares", "Cars", "Freight", "Route | Way", "row 8")
+    assert quoted(document, "Dogs travel") == ("Fares", "row 2")
+    assert quoted(document, "Orrin") == ("Fares", "Cars", "Route | Way", "row 6")
+    assert quoted(document, "Velsey") == ("Fares", "Cars", "Freight", "Route | Way", "row 8")
     assert quoted(document, "Tamsay")[-2:] == ("Pier | Opens", "row 12")
 
 

@@ -7,6 +7,7 @@ import io
 import re
 import warnings
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import openpyxl
@@ -18,6 +19,7 @@ from rag.load.zipped import Members
 
 _QUOTED = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]*)[^\]]*\]|_.|\*.|\[[^\]]*\]')
 _PLACES = re.compile(r"[#0?,]*[0#?](?:\.([0#?]+))?")
+_UNNAMED = re.compile(r"Sheet\d*")  # what programs call the only sheet: it says nothing, and every file would say it
 _SIZE, _LARGER = 11.0, 1.12  # points of the usual font, when none is named; what a title is larger by
 _NO_VALUE = re.compile(rb"</f>\s*(?:<v\s*/>|<v></v>)?\s*</c>")
 
@@ -42,7 +44,8 @@ def read(file: File) -> Loaded:
                 hidden.append(sheet.title)
                 left_out["hidden sheets"] += sum(len(str(v)) for r in sheet.values for v in r if v is not None)
             else:
-                with builder.under(f"Sheet {sheet.title}", 1):
+                unnamed = len(book.worksheets) == 1 and _UNNAMED.fullmatch(sheet.title)
+                with nullcontext() if unnamed else builder.under(f"Sheet {sheet.title}", 1):
                     _sheet(builder, sheet)
         book.close()
     facts = properties(members)
