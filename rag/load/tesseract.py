@@ -24,7 +24,8 @@ import pypdfium2 as pdfium
 from rag.load.glyphs import Line
 from rag.load.paper import Box
 
-_SECONDS = 60  # a page
+SECONDS = 60  # of one processor, a page
+_WAIT = 100  # seconds by the clock: less than a worker may be silent
 _DOTS = 300 / 72  # pixels a point: what tesseract is made for
 _PIXELS = 16_000_000  # of a picture: a large sheet is read more coarsely
 _SURE = 30  # of 100: words below are mostly smudges and pieces of pictures
@@ -53,8 +54,8 @@ class _Word:
     confidence: float
 
 
-def recognise(document: pdfium.PdfDocument, index: int, languages: str) -> Recognised:
-    """One page. Without lines when the program sees no words, fails, or takes too long."""
+def recognise(document: pdfium.PdfDocument, index: int, languages: str) -> Recognised | None:
+    """One page; without lines when the program sees no words, None when it fails or takes too long."""
     with closing(document[index]) as page:
         width, height = page.get_size()
         scale = min(_DOTS, math.sqrt(_PIXELS / max(width * height, 1.0)))
@@ -63,14 +64,17 @@ def recognise(document: pdfium.PdfDocument, index: int, languages: str) -> Recog
         pixels, stride, across = bytes(bitmap.buffer), bitmap.stride, bitmap.width
         rows = b"".join(pixels[y * stride : y * stride + across] for y in range(bitmap.height))
         picture = b"P5 %d %d 255\n" % (across, bitmap.height) + rows
-    words = list(_words(_table(picture, languages, round(72 * scale)), scale, height))
+    table = _table(picture, languages, round(72 * scale))
+    if table is None:
+        return None
+    words = list(_words(table, scale, height))
     sure = [word for word in words if word.confidence >= _SURE]
     unsure = sum(len(word.text) for word in words) - sum(len(word.text) for word in sure)
     confidence = statistics.fmean(word.confidence for word in sure) if sure else 0.0
     return Recognised(_lines(sure), [word.box for word in sure], confidence, unsure, (width, height))
 
 
-def _table(picture: bytes, languages: str, dots: int) -> str:
+def _table(picture: bytes, languages: str, dots: int) -> str | None:
     command = ["tesseract", "stdin", "stdout", "-l", languages, "--dpi", str(dots), "tsv"]
     with suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(
@@ -78,14 +82,14 @@ def _table(picture: bytes, languages: str, dots: int) -> str:
             input=picture,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=_SECONDS,
+            timeout=_WAIT,
             check=False,
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},
             preexec_fn=_bounded,
         )
         if not done.returncode:
             return done.stdout.decode("utf-8", "replace")
-    return ""
+    return None
 
 
 def _bounded() -> None:
@@ -93,7 +97,7 @@ def _bounded() -> None:
     with suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
 
 
 def _words(table: str, scale: float, height: float) -> Iterator[_Word]:
