@@ -55,7 +55,7 @@ class Glyphs:
     scanned: bool = False  # a picture and no text
     confidence: float | None = None  # of OCR, 0 to 100, where the page was read so
     failed: bool = False  # OCR did, or took too long
-    unsure: int = 0  # characters that OCR is unsure of, left out
+    unsure: int = 0  # characters of lines that OCR is unsure of, left out
 
 
 @dataclass(slots=True)

@@ -105,7 +105,7 @@ def _read(file: File) -> _Read:
     margins, printed = running(pages, body)
     labels = [(page.label if page else "") or printed.get(n, str(n + 1)) for n, page in enumerate(pages)]
     left_out = Counter({"hidden text": sum(page.hidden for page in pages if page)})
-    left_out["words that OCR is unsure of"] = sum(page.unsure for page in pages if page)
+    left_out["lines that OCR is unsure of"] = sum(page.unsure for page in pages if page)
     shuffled = []
     for number, page in enumerate(pages):
         if page:

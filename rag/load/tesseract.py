@@ -28,14 +28,14 @@ SECONDS = 60  # of one processor, a page
 _WAIT = 100  # seconds by the clock: less than a worker may be silent
 _DOTS = 300 / 72  # pixels a point: what tesseract is made for
 _PIXELS = 16_000_000  # of a picture: a large sheet is read more coarsely
-_SURE = 30  # of 100: words below are mostly smudges and pieces of pictures
+_SURE = 30  # of 100: a line without any word above is mostly a smudge, or a piece of a picture
 _LARGE = 1.3  # of the page's usual line: what is set larger; less is how letters differ
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
     """The lines of one page in reading order, the box of each word, the mean confidence (0 to 100) of the words, and
-    the characters left out because the program is unsure of them."""
+    the characters of lines left out because the program is unsure of every word."""
 
     lines: list[Line]
     words: list[Box]
@@ -68,7 +68,8 @@ def recognise(document: pdfium.PdfDocument, index: int, languages: str) -> Recog
     if table is None:
         return None
     words = list(_words(table, scale, height))
-    sure = [word for word in words if word.confidence >= _SURE]
+    clear = {word.line for word in words if word.confidence >= _SURE}
+    sure = [word for word in words if word.line in clear]
     unsure = sum(len(word.text) for word in words) - sum(len(word.text) for word in sure)
     confidence = statistics.fmean(word.confidence for word in sure) if sure else 0.0
     return Recognised(_lines(sure), [word.box for word in sure], confidence, unsure, (width, height))
