@@ -133,7 +133,10 @@ def parser() -> argparse.ArgumentParser:
     new = actions.add_parser("add", help="make a key; its secret is printed once")
     new.add_argument("name", metavar="NAME", help="who or what uses it")
     new.add_argument(
-        "--scope", action="append", choices=("ask", "upload", "admin", "metrics"), help="default: ask; repeatable"
+        "--scope",
+        action="append",
+        choices=("ask", "upload", "admin", "metrics", "ticket"),
+        help="default: ask; repeatable",
     )
     new.add_argument("--group", action="append", default=[], metavar="G", help="a group it reads as; repeatable")
     new.add_argument("--all-documents", action="store_true", help="it reads every document, whatever its groups")

@@ -33,8 +33,11 @@ def detected(text: str) -> str | None:
     """The ISO 639-1 code of the language of a text; None when the text is short, mixed, or leaves doubts."""
     if sum(map(str.isalpha, text)) < _LEAST:
         return None
+    identifier = _identifier()
+    if identifier is None:
+        return None
     step = -(-len(text) // _PARTS)
-    verdicts = {_identifier().classify(text[at : at + step]) for at in range(0, len(text), step)}
+    verdicts = {identifier.classify(text[at : at + step]) for at in range(0, len(text), step)}
     language = next(iter(verdicts))[0]
     return language if all(name == language and sure >= _SURE for name, sure in verdicts) else None
 
@@ -68,7 +71,11 @@ def _prose(document: Document) -> str:
 
 
 @functools.cache
-def _identifier() -> LanguageIdentifier:
+def _identifier() -> LanguageIdentifier | None:
+    """None where there is no room for what it unpacks: an index without languages is better than none."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    try:
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    except OSError:
+        return None

@@ -18,7 +18,7 @@ from rag.load.ocr import missing
 __all__ = ["SUFFIXES", "File", "LoadError", "Loaded", "check_ocr", "has_rows", "is_candidate", "load", "load_rows"]
 
 _HERE = frozenset({"text", "JSONL"})  # read in this process: a decoder and a splitter, no parser
-_HERE_WHILE_SMALL = frozenset({"Markdown", "HTML", "CSV"})
+_HERE_WHILE_SMALL = frozenset({"Markdown", "HTML", "CSV", "subtitles"})
 _SMALL = 4 << 20  # bytes
 
 

@@ -21,6 +21,8 @@ READERS = {  # kind → the module that reads it, imported when the first such f
     "PPTX": "rag.load.pptx",
     "EPUB": "rag.load.epub",
     "e-mail": "rag.load.mail",
+    "mailbox": "rag.load.mbox",
+    "subtitles": "rag.load.subtitles",
     "ZIP": "rag.load.archive",
     "gzip": "rag.load.archive",
     "tar": "rag.load.archive",

@@ -24,6 +24,9 @@ _BY_SUFFIX = {
     ".csv": "CSV",
     ".tsv": "CSV",
     ".eml": "e-mail",
+    ".mbox": "mailbox",
+    ".srt": "subtitles",
+    ".vtt": "subtitles",
 }
 _MAGIC = (  # offset, bytes, name
     (0, b"%PDF-", "PDF"),
@@ -64,9 +67,9 @@ _PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
-
-
 _MAIL = re.compile(rb"(?:Return-Path|Received|Delivered-To|MIME-Version|Message-ID): .*\r?\n", re.IGNORECASE)
+_MAILBOX = re.compile(rb"From [^\r\n]*\d\d?:\d\d[^\r\n]*\r?\n[!-9;-~]+:")
+_SUBTITLES = re.compile(rb"WEBVTT(?:[ \t\r\n]|\Z)|\s*\d+[ \t]*\r?\n[ \t]*(?:\d+:)?\d\d:\d\d[.,]\d+[ \t]*-->")
 
 
 def suffix_of(name: str) -> str:
@@ -104,6 +107,10 @@ def kind_of(data: bytes, name: str) -> str:
         return "HTML"
     if suffix not in _BY_SUFFIX and suffix not in SUFFIXES and _MAIL.match(head):
         return "e-mail"
+    if suffix not in _BY_SUFFIX and _MAILBOX.match(head):
+        return "mailbox"
+    if suffix not in _BY_SUFFIX and _SUBTITLES.match(head):
+        return "subtitles"
     return _BY_SUFFIX.get(suffix, "text")
 
 

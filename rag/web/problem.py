@@ -58,7 +58,11 @@ def of(error: RagError | Refused) -> JSONResponse:
     if isinstance(error, Refused):
         return problem(error.status, error.code, error.detail, error.headers)
     status = 404 if isinstance(error, NotFound) else 400 if isinstance(error, BadInput | LoadError) else 503
-    return problem(status, error.code, str(error), {"retry-after": "5"} if isinstance(error, Busy) else None)
+    if isinstance(error, Busy):  # its own words name a folder of the server
+        return problem(
+            503, error.code, "the index is being written to just now; try again in a moment", {"retry-after": "5"}
+        )
+    return problem(status, error.code, str(error))
 
 
 def explain(api: FastAPI) -> None:

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import secrets
@@ -22,7 +23,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
     from rag.index import Index
 
 Stage = Literal["queued", "reading", "indexing", "done", "failed"]
+T = TypeVar("T")
 SMALLEST = 4_096  # bytes that a file counts at least towards what one user may keep
 PATIENCE = 30.0  # seconds that a sender may be silent
 POLL = 1.0  # seconds between looks for a lock that another process holds
+COURTESY = 5.0  # seconds that a removal waits for it
 TOGETHER = 200_000  # characters of documents that are written together
 READING = 10  # percent that reading a file stands for
 _ID = re.compile(r"upload:([0-9a-f]{32})/")
@@ -157,14 +160,17 @@ class Uploads:
     def remove(self, owner: str, upload: str) -> int:
         """Its documents leave the index and its file the disk; how many documents. What is being indexed stops.
 
-        Raises NotFound, and Busy while another process writes to the index.
+        Waits a little for others that write to the index. Raises NotFound, and Busy when they go on.
         """
         with self._writing:
             progress = self.get(owner, upload)[1]
             if progress.stage != "done":  # the worker sees that it is gone, and undoes what it wrote
                 self._forget(owner, upload)
                 return 0
-        removed = self.index.remove(progress.documents)
+        try:
+            removed = self._patiently(lambda: self.index.remove(progress.documents), COURTESY)
+        except _Ending:
+            raise Busy("the server is ending; remove it when it is back") from None
         self._forget(owner, upload)
         return removed
 
@@ -277,14 +283,16 @@ class Uploads:
             done += size
         self._write(place, dataclasses.replace(known, stage="done", percent=100))
 
-    def _patiently(self, write: Callable[[], object]) -> None:
-        """Write to the index, waiting while another process does."""
+    def _patiently(self, write: Callable[[], T], most: float = math.inf) -> T:
+        """Write to the index, waiting while others do. Raises Busy when that takes more than `most` seconds."""
+        until = time.monotonic() + most
         while True:
             try:
-                write()
-                return
+                return write()
             except Busy:
-                if self._ending.wait(POLL):
+                if time.monotonic() > until:
+                    raise
+                if self._ending.wait(min(POLL, most / 10)):
                     raise _Ending from None
 
 
