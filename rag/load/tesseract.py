@@ -12,6 +12,7 @@ import io
 import itertools
 import math
 import os
+import re
 import statistics
 import subprocess
 from array import array
@@ -29,7 +30,9 @@ _WAIT = 100  # seconds by the clock: less than a worker may be silent
 _DOTS = 300 / 72  # pixels a point: what tesseract is made for
 _PIXELS = 16_000_000  # of a picture: a large sheet is read more coarsely
 _SURE = 30  # of 100: a line without any word above is mostly a smudge, or a piece of a picture
-_LARGE = 1.3  # of the page's usual line: what is set larger; less is how letters differ
+_LARGE = 1.2  # of the page's usual line: what is set larger; less is how letters differ
+_UP, _DOWN = re.compile(r"[^acegm-suv-z.,:;_~-]"), re.compile(r"[gjpqyQ,;()\[\]{}/|]")
+_EM = {(True, True): 0.93, (True, False): 0.72, (False, True): 0.72, (False, False): 0.52}  # what a word's height is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def _words(table: str, scale: float, height: float) -> Iterator[_Word]:
 
 
 def _lines(words: list[_Word]) -> list[Line]:
-    """The words by line. `paragraph` counts blocks and paragraphs; sizes are heights, those near the usual one it."""
+    """The words by line. `paragraph` counts blocks and paragraphs; sizes near the usual one are it."""
     lines: list[Line] = []
     paragraph, before = 0, (0, 0)
     numbered = itertools.groupby(enumerate(words), key=lambda pair: pair[1].line)
@@ -128,8 +131,14 @@ def _lines(words: list[_Word]) -> list[Line]:
             at.extend([number] * len(word.text))
         lefts, bottoms, rights, tops = zip(*(word.box for _, word in row), strict=True)
         box = (min(lefts), min(bottoms), max(rights), max(tops))
-        lines.append(Line(text, at, box, box[1], box[3] - box[1], False, [], [], paragraph))
+        size = statistics.median(_size(word) for _, word in row)
+        lines.append(Line(text, at, box, box[1], size, False, [], [], paragraph))
     usual = statistics.median(line.size for line in lines) if lines else 0.0
     for line in lines:
         line.size = line.size if line.size > _LARGE * usual else usual
     return lines
+
+
+def _size(word: _Word) -> float:
+    """The size of its type: letters that rise or hang make a word higher."""
+    return (word.box[3] - word.box[1]) / _EM[bool(_UP.search(word.text)), bool(_DOWN.search(word.text))]
