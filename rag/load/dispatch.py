@@ -12,6 +12,7 @@ from rag.load.kind import ENCRYPTED, kind_of
 READERS = {  # kind → the module that reads it, imported when the first such file comes
     "text": "rag.load.text",
     "Markdown": "rag.load.markdown",
+    "reStructuredText": "rag.load.rst",
     "HTML": "rag.load.html",
     "JSONL": "rag.load.jsonl",
     "CSV": "rag.load.csv",
@@ -19,6 +20,9 @@ READERS = {  # kind → the module that reads it, imported when the first such f
     "DOCX": "rag.load.docx",
     "XLSX": "rag.load.xlsx",
     "PPTX": "rag.load.pptx",
+    "ODT": "rag.load.odt",
+    "ODS": "rag.load.ods",
+    "ODP": "rag.load.odp",
     "EPUB": "rag.load.epub",
     "e-mail": "rag.load.mail",
     "mailbox": "rag.load.mbox",

@@ -10,7 +10,7 @@ from pathlib import Path
 # What a walk through a folder takes. Any other text file is read when it is named itself; .jsonl only then.
 SUFFIXES = frozenset(
     ".txt .text .log .rst .md .markdown .html .htm .xhtml .csv .tsv .pdf .docx .docm .dotx .xlsx .xlsm .xltx .pptx "
-    ".pptm .ppsx .potx .epub .eml .zip .tgz".split()
+    ".pptm .ppsx .potx .odt .ott .ods .ots .odp .otp .epub .eml .mbox .srt .vtt .zip .tgz".split()
 )
 
 _BY_SUFFIX = {
@@ -18,6 +18,7 @@ _BY_SUFFIX = {
     ".markdown": "Markdown",
     ".jsonl": "JSONL",
     ".ndjson": "JSONL",
+    ".rst": "reStructuredText",
     ".html": "HTML",
     ".htm": "HTML",
     ".xhtml": "HTML",
@@ -62,6 +63,8 @@ _ZIPPED = (  # the folder of an office file's main part
     ("xl/", "XLSX"),
     ("ppt/", "PPTX"),
 )
+_OPEN = b"application/vnd.oasis.opendocument."
+_OPENED = ((b"text", "ODT"), (b"spreadsheet", "ODS"), (b"presentation", "ODP"))  # templates too
 ENCRYPTED = "an encrypted office file"  # an old container around a new file
 _PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _HTML = re.compile(
@@ -123,8 +126,8 @@ def _zipped(data: bytes) -> str:
                 kind = archive.read("mimetype").strip()
                 if kind == b"application/epub+zip":
                     return "EPUB"
-                if kind.startswith(b"application/vnd.oasis.opendocument"):
-                    return "OpenDocument"
+                if kind.startswith(_OPEN):
+                    return next((name for end, name in _OPENED if kind[len(_OPEN) :].startswith(end)), "OpenDocument")
     except Exception:  # whoever opens the archive says what is wrong with it
         return "ZIP"
     if "META-INF/container.xml" in names:

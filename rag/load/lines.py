@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rag.load.cells import Row, tables
 from rag.load.glyphs import Glyphs, Line
@@ -22,6 +23,14 @@ _LEADERS = re.compile(r"(?:\. ?){5}")  # an entry of a table of contents
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _LAST_WORD = re.compile(r"([^\W\d_]+)-$")
+
+
+class Placed(NamedTuple):
+    """A cell of a row; `at` as in Part."""
+
+    left: float
+    words: str
+    at: array[int]
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +48,17 @@ class Part:
     left: float = 0.0
     lines: int = 0
     last: Line | None = None
+    table: object = None  # what the rows of one table share
+    repeated: bool = False  # the head of a table that is printed again
+    cells: list[Placed] = field(default_factory=list)
+
+    def set_row(self, cells: list[Placed]) -> None:
+        """Make a row of cells."""
+        self.cells, self.at = cells, array("q")
+        self.words = " | ".join(words for _, words, _ in cells)
+        for number, (_, _, at) in enumerate(cells):
+            self.at.extend([-1] * 3 if number else [])
+            self.at.extend(at)
 
 
 # ── lines → blocks ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -60,7 +80,8 @@ def blocks_of(number: int, lines: Sequence[Line]) -> Iterator[Part]:
                 yield part
                 part = None
             at, rows = found[at]
-            yield from (_row(number, row) for row in rows)
+            table = object()
+            yield from (_row(number, row, table) for row in rows)
             continue
         if part is None or _begins(part, line, step, right):
             if part:
@@ -77,14 +98,10 @@ def _place(number: int, at: array[int]) -> array[int]:
     return array("q", [-1 if position < 0 else number << PAGE | position for position in at])
 
 
-def _row(number: int, row: Row) -> Part:
-    words: list[str] = []
-    at = array("q")
-    for cell in row.cells:
-        at.extend([-1] * 3 if words else [])
-        words.append(cell.text)
-        at.extend(_place(number, cell.at))
-    return Part("row", " | ".join(words), at, size=row.last.size, bold=row.last.bold, page=number, last=row.last)
+def _row(number: int, row: Row, table: object) -> Part:
+    part = Part("row", size=row.last.size, bold=row.bold, page=number, last=row.last, table=table)
+    part.set_row([Placed(cell.left, cell.text, _place(number, cell.at)) for cell in row.cells])
+    return part
 
 
 def _begin(number: int, line: Line) -> Part:

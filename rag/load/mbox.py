@@ -43,7 +43,7 @@ def read(file: File) -> Loaded:
             given[name] = digest
             collected.read(f"{name}.eml", message)
     if copies:
-        collected.problems.append(f"{copies} messages that stand there twice are left out")
+        collected.problems.append(f"messages left out, which stand there twice: {copies}")
     return collected.loaded()
 
 

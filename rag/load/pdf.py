@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import re
 from array import array
 from collections import Counter
@@ -20,6 +21,7 @@ from rag.errors import LoadError
 from rag.load import ocr
 from rag.load.build import Builder, File, Loaded, document, iso_date
 from rag.load.glyphs import Glyphs, glyphs, information, outline
+from rag.load.heads import is_head, join_row, row_goes_on, table_goes_on, without_head
 from rag.load.lines import PAGE, Part, blocks_of, dehyphenated, goes_on, join, key, mark_headings, up_and_down, words_of
 from rag.load.margins import running
 from rag.load.paper import Box, character_boxes, opened
@@ -54,7 +56,7 @@ def read(file: File) -> Loaded:
     builder, places = _written(found.parts)
     made = document(
         file,
-        f"pdf/2 ocr/1 {file.ocr}" if found.recognised else "pdf/2",
+        f"pdf/3 ocr/1 {file.ocr}" if found.recognised else "pdf/3",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=_pages(places, found.labels),
@@ -114,7 +116,7 @@ def _read(file: File) -> _Read:
             if page.confidence is None and up_and_down(page.lines):
                 page.lines.sort(key=lambda line: (-round(line.base / 2), line.box[0]))
                 shuffled.append(number)
-    parts = _joined(pages)
+    parts = _joined(pages, left_out)
     if not parts:
         why = "its pages show no text"
         if any(page and page.scanned for page in pages):
@@ -149,13 +151,31 @@ def _recognised(source: Any, pages: Sequence[Glyphs | None], file: File) -> str:
     return f"OCR ({file.ocr}) reads {ocr.PAGES} pages of a file; split it" if len(scans) > ocr.PAGES else ""
 
 
-def _joined(pages: Sequence[Glyphs | None]) -> list[Part]:
-    """The blocks of all pages; a sentence that runs over the end of a page stays in one."""
+def _joined(pages: Sequence[Glyphs | None], left_out: Counter[str]) -> list[Part]:
+    """The blocks of all pages; a sentence, a table and a row that run over the end of a page stay in one."""
     parts: list[Part] = []
+    head: Part | None = None  # first row of the table at hand
     for number, page in enumerate(pages):
+        own: object = None  # what the rows on this page share of a table that began before
         for part in blocks_of(number, page.lines) if page else ():
-            if parts and goes_on(parts[-1], part):
-                join(parts[-1], part)
+            before = parts[-1] if parts else None
+            if part.kind != "row":
+                head = None
+            elif head and before and part.table is not own and table_goes_on(before, part, head):
+                own = part.table
+            elif head is None or part.table not in (own, head.table):
+                head = part
+            if head and part.table is own:
+                part.table = head.table
+                size = len(part.words)
+                if part is not head and without_head(part, head):
+                    left_out["table heads printed again"] += size - len(part.words)
+                    if not part.cells:
+                        continue
+            if before and part.table and part.table is before.table and row_goes_on(before, part):
+                join_row(before, part)
+            elif before and goes_on(before, part):
+                join(before, part)
             else:
                 parts.append(part)
     return parts
@@ -164,14 +184,17 @@ def _joined(pages: Sequence[Glyphs | None]) -> list[Part]:
 def _written(parts: Sequence[Part]) -> tuple[Builder, array[int]]:
     """The canonical text, and for each of its code points the place it came from (-1: added by the loader)."""
     builder, places = Builder(), array("q")
-    group, grouped = object(), ""
-    for part in parts:
-        if part.kind != grouped:
-            group, grouped = object(), part.kind
-        together = group if part.kind in ("row", "item") else None
-        block = builder.write(part.kind, part.words, marker=part.marker, group=together, level=part.level)
-        places.extend([-1] * (block.start - len(places)))
-        places.extend(part.at)
+    for (kind, _), run in itertools.groupby(parts, lambda part: (part.kind, part.table)):
+        group = object() if kind in ("row", "item") else None
+        same = list(run)
+        blocks = []
+        for part in same:
+            block = builder.write(kind, part.words, marker=part.marker, group=group, level=part.level)
+            places.extend([-1] * (block.start - len(places)))
+            places.extend(part.at)
+            blocks.append(block)
+        if kind == "row" and is_head(same[0], same[1:]):
+            builder.section(same[0].words, blocks[1].start, blocks[-1].end)
     return builder, places
 
 

@@ -14,6 +14,7 @@ from rag.load.decode import text_of
 CUES = 200_000  # of one file: 55 hours at a cue a second
 _STAMP = r"(?:(\d{1,4}):)?([0-5]?\d):([0-5]?\d)[.,](\d{1,3})"
 _TIMES = re.compile(rf"[ \t]*{_STAMP}[ \t]*-->[ \t]*{_STAMP}(?:[ \t].*)?")
+_DIGITS = re.compile(r"\d[:.,]\d")  # an arrow between words is no time
 _VOICE = re.compile(r"<v(?:\.[^\s<>]{0,200})?[ \t]([^<>]{1,200})>", re.IGNORECASE)
 _TAG = re.compile(
     r"</?(?:[bciuv]|lang|ruby|rt|font|(?:\d+:)?\d\d:\d\d)\b[^<>]{0,200}>|\{\\[^{}]{0,200}\}", re.IGNORECASE
@@ -46,7 +47,7 @@ def read(file: File) -> Loaded:
     if not cues:
         raise LoadError(f"{file.id}: no cue in it has a time and words; it is empty, damaged or no subtitles")
     if damaged:
-        notes = (*notes, f"{damaged} cues whose times cannot be read are left out")
+        notes = (*notes, f"cues left out, whose times cannot be read: {damaged}")
     made = document(file, "subtitles/1", builder.text, blocks=tuple(builder.blocks), sections=builder.sections())
     return Loaded((made,), notes, {"repeated lines": repeated} if repeated else {})
 
@@ -54,7 +55,7 @@ def read(file: File) -> Loaded:
 def _cues(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
     """The line of times and the lines of words of each cue. Only in WebVTT does a blank line surely end the words."""
     web = lines[0].startswith("WEBVTT")
-    at = [number for number, line in enumerate(lines) if "-->" in line]
+    at = [number for number, line in enumerate(lines) if "-->" in line and _DIGITS.search(line)]
     for begin, following in itertools.pairwise([*at, len(lines) + 1]):
         words = lines[begin + 1 : following]
         if following <= len(lines) and words and (words[-1].strip().isdigit() or not "".join(words[-2:-1]).strip()):
