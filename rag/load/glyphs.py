@@ -54,7 +54,8 @@ class Glyphs:
     layer: bool = False  # text recognised in a scan: invisible, over a picture
     scanned: bool = False  # a picture and no text
     confidence: float | None = None  # of OCR, 0 to 100, where the page was read so
-    unsure: int = 0  # characters that OCR is unsure of, left out
+    failed: bool = False  # OCR did, or took too long
+    unsure: int = 0  # characters of lines that OCR is unsure of, left out
 
 
 @dataclass(slots=True)

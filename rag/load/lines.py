@@ -140,7 +140,8 @@ def _begins(part: Part, line: Line, step: float, right: float) -> bool:
     last = part.last
     assert last
     if line.paragraph:
-        return line.paragraph != last.paragraph or bool(BULLET.match(line.text) and _ENDS.search(last.text))
+        other = line.paragraph != last.paragraph or abs(line.size - last.size) > 0.2 * last.size
+        return other or bool(BULLET.match(line.text) and _ENDS.search(last.text))
     hanging = part.kind == "item" and line.box[0] > part.left + 0.3 * line.size
     lighter = part.bold and not line.bold and part.lines < 3 and not hanging
     if abs(line.size - last.size) > 0.12 * last.size or lighter:

@@ -25,7 +25,7 @@ from rag.load.heads import is_head, join_row, row_goes_on, table_goes_on, withou
 from rag.load.lines import PAGE, Part, blocks_of, dehyphenated, goes_on, join, key, mark_headings, up_and_down, words_of
 from rag.load.margins import running
 from rag.load.paper import Box, character_boxes, opened
-from rag.load.tesseract import recognise
+from rag.load.tesseract import SECONDS, recognise
 from rag.types import Page
 
 _DATE = re.compile(r"D:(\d{4})(\d{2})(\d{2})")
@@ -107,7 +107,7 @@ def _read(file: File) -> _Read:
     margins, printed = running(pages, body)
     labels = [(page.label if page else "") or printed.get(n, str(n + 1)) for n, page in enumerate(pages)]
     left_out = Counter({"hidden text": sum(page.hidden for page in pages if page)})
-    left_out["words that OCR is unsure of"] = sum(page.unsure for page in pages if page)
+    left_out["lines that OCR is unsure of"] = sum(page.unsure for page in pages if page)
     shuffled = []
     for number, page in enumerate(pages):
         if page:
@@ -121,8 +121,8 @@ def _read(file: File) -> _Read:
         why = "its pages show no text"
         if any(page and page.scanned for page in pages):
             why = f"its pages are pictures {ocr.UNREAD}); {unread or _HOW}"
-        elif any(page and page.confidence is not None for page in pages):
-            why = f"OCR ({file.ocr}) finds no text in the pictures of its pages"
+        elif tried := _confidence(pages, labels, file.ocr):
+            why = "; ".join(tried)
         raise LoadError(f"{file.id}: {why}")
     vocabulary = words_of(pages)
     for part in parts:
@@ -143,8 +143,10 @@ def _recognised(source: Any, pages: Sequence[Glyphs | None], file: File) -> str:
         return why
     for index, page in scans[: ocr.PAGES]:
         found = recognise(source, index, file.ocr)
-        page.lines, page.box, page.scanned = found.lines, (0.0, 0.0, *found.size), False
-        page.confidence, page.unsure = found.confidence, found.unsure
+        page.scanned, page.failed = False, found is None
+        if found:
+            page.lines, page.box = found.lines, (0.0, 0.0, *found.size)
+            page.confidence, page.unsure = found.confidence, found.unsure
         file.alive()
     return f"OCR ({file.ocr}) reads {ocr.PAGES} pages of a file; split it" if len(scans) > ocr.PAGES else ""
 
@@ -229,7 +231,10 @@ def _confidence(pages: Sequence[Glyphs | None], labels: Sequence[str], languages
     read = {n: confidence for n, lines, confidence in made if lines}
     blank = [n for n, lines, _ in made if not lines]
     by = f"OCR ({languages})"
-    told = [f"{_named(blank, labels)}: {by} finds no text in the picture"] if blank else []
+    failed = [n for n, page in enumerate(pages) if page and page.failed]
+    told = [f"{_named(failed, labels)}: {by} failed, or took more than {SECONDS} seconds"] if failed else []
+    if blank:
+        told.append(f"{_named(blank, labels)}: {by} finds no text in the picture")
     if read:
         told.append(f"{_named(list(read), labels)}: read by {by}, mean confidence {fmean(read.values()):.0f}")
     if doubtful := [n for n, confidence in read.items() if confidence < _DOUBTFUL]:

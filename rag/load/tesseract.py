@@ -12,6 +12,7 @@ import io
 import itertools
 import math
 import os
+import re
 import statistics
 import subprocess
 from array import array
@@ -24,17 +25,20 @@ import pypdfium2 as pdfium
 from rag.load.glyphs import Line
 from rag.load.paper import Box
 
-_SECONDS = 60  # a page
+SECONDS = 60  # of one processor, a page
+_WAIT = 100  # seconds by the clock: less than a worker may be silent
 _DOTS = 300 / 72  # pixels a point: what tesseract is made for
 _PIXELS = 16_000_000  # of a picture: a large sheet is read more coarsely
-_SURE = 30  # of 100: words below are mostly smudges and pieces of pictures
-_LARGE = 1.3  # of the page's usual line: what is set larger; less is how letters differ
+_SURE = 30  # of 100: a line without any word above is mostly a smudge, or a piece of a picture
+_LARGE = 1.2  # of the page's usual line: what is set larger; less is how letters differ
+_UP, _DOWN = re.compile(r"[^acegm-suv-z.,:;_~-]"), re.compile(r"[gjpqyQ,;()\[\]{}/|]")
+_EM = {(True, True): 0.93, (True, False): 0.72, (False, True): 0.72, (False, False): 0.52}  # what a word's height is of
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
     """The lines of one page in reading order, the box of each word, the mean confidence (0 to 100) of the words, and
-    the characters left out because the program is unsure of them."""
+    the characters of lines left out because the program is unsure of every word."""
 
     lines: list[Line]
     words: list[Box]
@@ -53,8 +57,8 @@ class _Word:
     confidence: float
 
 
-def recognise(document: pdfium.PdfDocument, index: int, languages: str) -> Recognised:
-    """One page. Without lines when the program sees no words, fails, or takes too long."""
+def recognise(document: pdfium.PdfDocument, index: int, languages: str) -> Recognised | None:
+    """One page; without lines when the program sees no words, None when it fails or takes too long."""
     with closing(document[index]) as page:
         width, height = page.get_size()
         scale = min(_DOTS, math.sqrt(_PIXELS / max(width * height, 1.0)))
@@ -63,14 +67,18 @@ def recognise(document: pdfium.PdfDocument, index: int, languages: str) -> Recog
         pixels, stride, across = bytes(bitmap.buffer), bitmap.stride, bitmap.width
         rows = b"".join(pixels[y * stride : y * stride + across] for y in range(bitmap.height))
         picture = b"P5 %d %d 255\n" % (across, bitmap.height) + rows
-    words = list(_words(_table(picture, languages, round(72 * scale)), scale, height))
-    sure = [word for word in words if word.confidence >= _SURE]
+    table = _table(picture, languages, round(72 * scale))
+    if table is None:
+        return None
+    words = list(_words(table, scale, height))
+    clear = {word.line for word in words if word.confidence >= _SURE}
+    sure = [word for word in words if word.line in clear]
     unsure = sum(len(word.text) for word in words) - sum(len(word.text) for word in sure)
     confidence = statistics.fmean(word.confidence for word in sure) if sure else 0.0
     return Recognised(_lines(sure), [word.box for word in sure], confidence, unsure, (width, height))
 
 
-def _table(picture: bytes, languages: str, dots: int) -> str:
+def _table(picture: bytes, languages: str, dots: int) -> str | None:
     command = ["tesseract", "stdin", "stdout", "-l", languages, "--dpi", str(dots), "tsv"]
     with suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(
@@ -78,14 +86,14 @@ def _table(picture: bytes, languages: str, dots: int) -> str:
             input=picture,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=_SECONDS,
+            timeout=_WAIT,
             check=False,
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},
             preexec_fn=_bounded,
         )
         if not done.returncode:
             return done.stdout.decode("utf-8", "replace")
-    return ""
+    return None
 
 
 def _bounded() -> None:
@@ -93,7 +101,7 @@ def _bounded() -> None:
     with suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
 
 
 def _words(table: str, scale: float, height: float) -> Iterator[_Word]:
@@ -107,7 +115,7 @@ def _words(table: str, scale: float, height: float) -> Iterator[_Word]:
 
 
 def _lines(words: list[_Word]) -> list[Line]:
-    """The words by line. `paragraph` counts blocks and paragraphs; sizes are heights, those near the usual one it."""
+    """The words by line. `paragraph` counts blocks and paragraphs; sizes near the usual one are it."""
     lines: list[Line] = []
     paragraph, before = 0, (0, 0)
     numbered = itertools.groupby(enumerate(words), key=lambda pair: pair[1].line)
@@ -123,8 +131,14 @@ def _lines(words: list[_Word]) -> list[Line]:
             at.extend([number] * len(word.text))
         lefts, bottoms, rights, tops = zip(*(word.box for _, word in row), strict=True)
         box = (min(lefts), min(bottoms), max(rights), max(tops))
-        lines.append(Line(text, at, box, box[1], box[3] - box[1], False, [], [], paragraph))
+        size = statistics.median(_size(word) for _, word in row)
+        lines.append(Line(text, at, box, box[1], size, False, [], [], paragraph))
     usual = statistics.median(line.size for line in lines) if lines else 0.0
     for line in lines:
         line.size = line.size if line.size > _LARGE * usual else usual
     return lines
+
+
+def _size(word: _Word) -> float:
+    """The size of its type: letters that rise or hang make a word higher."""
+    return (word.box[3] - word.box[1]) / _EM[bool(_UP.search(word.text)), bool(_DOWN.search(word.text))]
