@@ -483,6 +483,7 @@ def test_a_question_of_fifty_pasted_lines_is_asked_whole_and_fits_the_page(visit
     turn = ask(page, pasted)
     assert turn.locator(".asked").text_content() == pasted
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert turn.locator(".asked").bounding_box()["height"] < 200  # it scrolls: the answer stays in sight
     page.screenshot(path=os.environ.get("SHOTS", str(tmp_path)) + "/pasted.png")
     assert ask(page, "How long is parental leave?").locator(".leading blockquote").count() == 1
 

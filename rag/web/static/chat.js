@@ -90,8 +90,9 @@ function ask(question, alone = false) {
 /** The node of a turn, waiting for its result. */
 function place(turn, question) {
   const result = el("div", { class: "result" });
+  const long = question.length > 400 || question.split("\n").length > 6; // scrolls, so that the answer stays in sight
   const node = el("article", { class: "turn", "aria-labelledby": `asked-${turn}` },
-    el("h2", { class: "asked", id: `asked-${turn}`, dir: "auto" }, question), result);
+    el("h2", { class: "asked", id: `asked-${turn}`, dir: "auto", tabindex: long && "0" }, question), result);
   page.turns.set(turn, { node, result, question });
   page.welcome.hidden = true;
   waiting(turn, page.words.searching);
