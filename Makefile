@@ -44,7 +44,7 @@ check: setup
 
 # Beside other systems, and from a thousand passages to a million. Needs an idle machine, Debian's packages, half an hour.
 bench: .venv-bench/ready
-	for name in corpus embedding reading peers unchanged server growth; do .venv-bench/bin/python -W ignore -m bench.$$name || exit 1; done
+	for name in corpus embedding reading peers pages unchanged server growth; do .venv-bench/bin/python -W ignore -m bench.$$name || exit 1; done
 
 .venv-bench/ready: pyproject.toml constraints.txt bench/requirements.txt
 	$(PYTHON) -m venv .venv-bench

@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -86,15 +86,17 @@ def _texts(many: int, docs: str | None, encoder: Encoder) -> list[str]:
     lines = file.read_text("utf-8").splitlines() if file.exists() and not docs else []
     if len(lines) < many:
         WORK.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps(text) for text in islice(_passages(Path(docs) if docs else _packages(), encoder), many)]
+        lines = [
+            json.dumps(text) for text in islice(_passages(Path(docs) if docs else packages(PACKAGES), encoder), many)
+        ]
         file.write_text("\n".join(lines), "utf-8")
     return [json.loads(line) for line in lines[:many]]
 
 
-def _packages() -> Path:
-    """The unpacked documentation packages."""
+def packages(names: Sequence[str]) -> Path:
+    """The folder with these documentation packages, unpacked, a folder each."""
     docs = WORK / "docs"
-    for name in PACKAGES:
+    for name in names:
         if not (docs / name / "usr").exists():
             print(f"fetching {name} …", file=sys.stderr)
             debs = WORK / "debs"

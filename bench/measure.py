@@ -51,6 +51,12 @@ def resident(pid: int | str = "self") -> dict[str, int]:
     return {"rss_mb": status["VmRSS"], "anonymous_mb": status["RssAnon"]}
 
 
+def peak(pid: int | str = "self") -> int:
+    """MB: the most memory that was resident in a process since it began."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
 def _cpu() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

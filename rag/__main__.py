@@ -70,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("file", metavar="FILE")
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--text", action="store_true", help="print the canonical text as well")
+    for reads in (add, made):
+        reads.add_argument("--ocr", metavar="LANGS", help="read scanned pages by tesseract in these languages (eng)")
 
     for name, run, help in (
         ("ask", questions.ask, "answer a question with quotes"),
@@ -131,7 +133,10 @@ def parser() -> argparse.ArgumentParser:
     new = actions.add_parser("add", help="make a key; its secret is printed once")
     new.add_argument("name", metavar="NAME", help="who or what uses it")
     new.add_argument(
-        "--scope", action="append", choices=("ask", "upload", "admin", "metrics"), help="default: ask; repeatable"
+        "--scope",
+        action="append",
+        choices=("ask", "upload", "admin", "metrics", "ticket"),
+        help="default: ask; repeatable",
     )
     new.add_argument("--group", action="append", default=[], metavar="G", help="a group it reads as; repeatable")
     new.add_argument("--all-documents", action="store_true", help="it reads every document, whatever its groups")

@@ -225,7 +225,7 @@ class Index:
         with self.writing():
             return sync(
                 self.store, lambda: self.encoder, path,
-                collection=collection, id_prefix=id_prefix, prune=prune, progress=progress,
+                collection=collection, id_prefix=id_prefix, prune=prune, progress=progress, ocr=self.settings.ocr,
             )  # fmt: skip
 
     def remove(self, document_ids: Sequence[str]) -> int:

@@ -74,14 +74,16 @@ class Report:
                 yield from ("", document.text)
 
 
-def inspect(path: str, count: Count) -> Report:
-    """The report on a file; `count` counts tokens, as for an index. Raises NotFound, and LoadError as loading does."""
+def inspect(path: str, count: Count, ocr: str = "") -> Report:
+    """The report on a file; `count` counts tokens, as for an index. Raises NotFound, BadInput without the program that
+    `ocr` needs, and LoadError as loading does."""
+    load.check_ocr(ocr)
     file = Path(path)
     try:
         data = file.read_bytes()
     except OSError as error:
         raise NotFound(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    loaded = load.load(data, file.name, source=file.name)
+    loaded = load.load(data, file.name, source=file.name, ocr=ocr)
     documents = tuple(_inspected(spoken(document), count) for document in loaded.documents)
     return Report(path, len(data), documents, loaded.problems, dict(loaded.left_out))
 

@@ -18,7 +18,7 @@ from rag.settings import Settings
 
 FILE = "keys.sqlite"
 PREFIX = "pq_"
-SCOPES = ("ask", "upload", "admin", "metrics")
+SCOPES = ("ask", "upload", "admin", "metrics", "ticket")
 _SCHEMA = """CREATE TABLE IF NOT EXISTS keys(id TEXT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL,
     scopes TEXT NOT NULL, groups TEXT NOT NULL, created TEXT NOT NULL, expires TEXT, revoked TEXT) WITHOUT ROWID"""
 

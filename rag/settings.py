@@ -28,10 +28,11 @@ class Settings:
     threshold: float | None = None  # None: the calibrated one
     read_passages: int = 10
     threads: int = 0  # 0: every core
+    ocr: str = ""  # languages of tesseract ("eng", "eng+deu") that scanned pages are read in; "": not at all
     host: str = "127.0.0.1"
     port: int = 7860
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
-    login: tuple[str, ...] = ()  # "keys" (rag keys), "header" (a signed token), "oidc"; (): anyone who reaches the port
+    login: tuple[str, ...] = ()  # "keys" (rag keys), "header" (a signed token), "oidc", "tickets"; (): anyone
     keys: str = ""  # the file of API keys; "": keys.sqlite in the index folder
     identity_header: str = "authorization"  # where the reverse proxy puts the signed token (JWT)
     identity_key: str = ""  # who signs it: a PEM public key, a JWKS file or a JWKS https:// address
@@ -44,7 +45,7 @@ class Settings:
     oidc_client: str = ""  # the client id there
     oidc_secret: str = ""  # its secret; set RAG_OIDC_SECRET rather than writing it down
     oidc_scope: str = "openid email profile"
-    public_url: str = ""  # https://… as browsers know this server; for login "oidc"
+    public_url: str = ""  # https://… as browsers know this server; for login "oidc" and "tickets"
     session_secret: str = ""  # 32 characters or more that sign the sessions; of every process the same
     session_hours: int = 8
     admin_groups: tuple[str, ...] = ()  # groups whose members may remove documents and read the metrics

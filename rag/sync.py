@@ -17,6 +17,7 @@ from rag.chunk import chunk
 from rag.embed import Encoder
 from rag.errors import BadInput, LoadError, NotFound
 from rag.language import spoken
+from rag.load.ocr import again as ocr_again
 from rag.rows import BEGUN, FileState, Record, digest
 from rag.store import Store
 from rag.types import Document, Passage
@@ -113,13 +114,14 @@ class Writer:
 
 def sync(
     store: Store, encoder: Callable[[], Encoder], path: str | Path, *, collection: str | None, id_prefix: str | None,
-    prune: bool, progress: Progress | None,
+    prune: bool, progress: Progress | None, ocr: str = "",
 ) -> SyncReport:  # fmt: skip
     """Make the store equal to a folder or file: new, changed and vanished files of this root, and only those.
 
     A run that was killed goes on where it was: documents that are written are neither embedded nor written again.
-    Raises NotFound when the path is missing, BadInput when too much would vanish.
+    Raises NotFound when the path is missing, BadInput when too much would vanish or `ocr` cannot be done.
     """
+    load.check_ocr(ocr)
     given = Path(path)
     root = str(given.resolve())
     before = {r[0]: r[1:] for r in store.roots()}.get(root)
@@ -141,7 +143,7 @@ def sync(
         raise BadInput(f"{path}: nothing to index there ({report.ignored} files of other kinds{told})")
     if before != wanted:
         store.add_root(root, *wanted)
-    _Root(store, Writer(store, encoder, report), given, root, *wanted, known, before == wanted).take_in(
+    _Root(store, Writer(store, encoder, report), given, root, *wanted, known, before == wanted, ocr).take_in(
         found.files, progress
     )
     if gone and not given.exists() and not prune:
@@ -164,13 +166,15 @@ class _Root:
     prefix: str
     known: dict[str, FileState]
     trusted: bool  # False: every file is read again (another collection or prefix)
+    ocr: str
 
     def take_in(self, files: dict[str, tuple[int, int]], progress: Progress | None) -> None:
         report = self.writer.report
         changed = []
         for name in sorted(files):
             state = self.known.get(name)
-            if self.trusted and state and (state.size, state.mtime_ns) == files[name]:
+            same = self.trusted and state and (state.size, state.mtime_ns) == files[name]
+            if same and state and not ocr_again(state.problem, self.ocr):
                 report.unchanged += 1
                 if state.problem:
                     report.skipped.append((str(self._file(name)), state.problem))
@@ -232,7 +236,7 @@ class _Root:
         if data is None:
             loaded = load.load_rows(file, document_id, source=document_id, collection=self.collection)
         else:
-            loaded = load.load(data, document_id, source=document_id, collection=self.collection)
+            loaded = load.load(data, document_id, source=document_id, collection=self.collection, ocr=self.ocr)
         for document in loaded.documents:
             owner = self.store.root_of(document.id)
             if owner and owner[0] != self.root:

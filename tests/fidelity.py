@@ -3,11 +3,11 @@
     python -m tests.fidelity FILE…            word recall and order, and the words that are missing
     python -m tests.fidelity --speed FILE…    times beside pypdf, pdfminer.six and markitdown, where installed
 
-Reference: pdftotext (poppler) for PDF, pandoc for DOCX, EPUB, HTML, LibreOffice for XLSX and PPTX. The running heads
-of a PDF are kept on both sides. Recall: the share of the reference's words that are in our text, counted with their
-number; words that a line end parts are put together. Of a saved page the recall is that of the words which are not
-declared as navigation and the like; where trafilatura is installed, so is the share of its main text that is in ours.
-Order: the share of those that a diff finds in the same order.
+Reference: pdftotext (poppler) for PDF, pandoc for DOCX, ODT, EPUB and HTML, LibreOffice for sheets and slides. The
+running heads of a PDF are kept on both sides. Recall: the share of the reference's words that are in our text, counted
+with their number; words that a line end parts are put together. Of a saved page the recall is that of the words which
+are not declared as navigation and the like; where trafilatura is installed, so is the share of its main text that is in
+ours. Order: the share of those that a diff finds in the same order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rag.load.build import File
 from rag.load.kind import kind_of
 
 _PIECE = 4_000  # words that are compared for order at once: a diff's time grows with the square
-_PANDOC = {"DOCX": "docx", "EPUB": "epub", "HTML": "html", "OpenDocument": "odt"}
+_PANDOC = {"DOCX": "docx", "EPUB": "epub", "HTML": "html", "ODT": "odt", "reStructuredText": "rst"}
 
 
 def ours(file: Path) -> str:
@@ -47,9 +47,11 @@ def theirs(file: Path) -> str:
     if kind == "PDF":
         return _output("pdftotext", "-enc", "UTF-8", str(file), "-")
     if kind in _PANDOC:
-        return _output("pandoc", "-f", _PANDOC[kind], "-t", "plain", "--wrap=none", str(file))
+        plain = _output("pandoc", "-f", _PANDOC[kind], "-t", "plain", "--wrap=none", str(file))
+        # It keeps the targets of roles that it does not know, and the marks of footnotes.
+        return re.sub(r"\s<[^<>\s]*>|\[\d+\]", "", plain) if kind == "reStructuredText" else plain
     with tempfile.TemporaryDirectory() as folder:
-        target = {"XLSX": "csv", "PPTX": "pdf"}[kind]
+        target = {"XLSX": "csv", "ODS": "csv", "PPTX": "pdf", "ODP": "pdf"}[kind]
         profile = f"-env:UserInstallation=file://{folder}/profile"
         _output("soffice", profile, "--headless", "--convert-to", target, "--outdir", folder, str(file))
         made = next(Path(folder).glob(f"*.{target}"))

@@ -1,9 +1,11 @@
 """The sample handbook in other formats: does it give the answers that Markdown gives?
 
-    python -m tests.same_answers [FORMAT …] [--every N]
+    python -m tests.same_answers [FORMAT …] [--questions tune] [--every N]
+    python -m tests.same_answers [FORMAT …] --blocks
 
 pandoc and LibreOffice make the files, so that none of our own code writes what our loaders read. A format's answer is
-the same when both are silent, or when both give the same short answer from the same document (white space aside).
+the same when both are silent, or when both give the same short answer from the same document (white space aside). The
+blocks are compared without questions, in a minute: kind, words, and the sections that they stand in.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,6 +33,8 @@ from rag.types import Answer, Document
 SAMPLES = Path(__file__).parent.parent / "samples"
 HANDBOOK = SAMPLES / "handbook"
 _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+HALVES = ("report", "tune")
+_PLACE = re.compile(r"Sheet .*|row \d+")
 FORMATS = ("docx", "pdf", "html", "epub", "xlsx", "pptx")
 
 
@@ -60,9 +65,9 @@ class Compared:
         )
 
 
-def questions(every: int = 1) -> list[dict[str, str]]:
-    """Every n-th sample question."""
-    files = [SAMPLES / "questions" / f"{name}.jsonl" for name in ("report", "tune")]
+def questions(names: Sequence[str] = HALVES, every: int = 1) -> list[dict[str, str]]:
+    """Every n-th sample question of these halves."""
+    files = [SAMPLES / "questions" / f"{name}.jsonl" for name in names]
     return [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()][::every]
 
 
@@ -88,6 +93,7 @@ def _pandoc(source: Path, target: Path) -> None:
     if source.suffix != ".md":  # hidden text must not come to light
         kind, text = "html", "".join(_markup(document))
     command = ["pandoc", "--standalone", "--from", kind, "--output", str(target)]
+    command += ["--slide-level=2"] if target.suffix == ".pptx" else []  # a slide for each section
     command += ["--metadata", f"{'title' if target.suffix == '.epub' else 'pagetitle'}={document.title}"]
     with tempfile.NamedTemporaryFile("w", suffix=".html") as template:
         if target.suffix == ".epub":  # no page that repeats the title
@@ -95,11 +101,21 @@ def _pandoc(source: Path, target: Path) -> None:
             template.flush()
             command += ["--template", template.name]
         subprocess.run(command, input=text.encode(), check=True, stderr=subprocess.DEVNULL)
-    if target.suffix == ".docx":  # in the file's properties: pandoc would print it as well
+    if target.suffix == ".pptx":  # in the file's properties: pandoc would print it as well
+        import pptx
+
+        slides = pptx.Presentation(str(target))
+        slides.core_properties.title = document.title
+        slides.save(str(target))
+    if target.suffix == ".docx":
         import docx
+        from docx.oxml import parse_xml
+        from docx.oxml.ns import nsdecls
 
         made = docx.Document(str(target))
         made.core_properties.title = document.title
+        for first in made.styles.element.xpath("//w:tblStylePr[@w:type='firstRow']"):
+            first.insert(0, parse_xml(f"<w:rPr {nsdecls('w')}><w:b/></w:rPr>"))  # as word processors print it
         made.save(str(target))
 
 
@@ -135,16 +151,26 @@ def _printed(folder: Path) -> None:
 
 
 def _sheet(source: Path) -> bytes:
-    """A workbook whose rows are the blocks, a table's cells in cells of their own."""
+    """A workbook as a person sets it: a row for each block, titles large and bold, tables below a bold head and between
+    blank rows."""
     import openpyxl
+    from openpyxl.styles import Font
 
     document = load(source.read_bytes(), source.name).documents[0]
     book = openpyxl.Workbook()
     sheet = book.active
     book.properties.title = document.title
+    before = None
     for block in document.blocks:
         words = document.text[block.start : block.end]
+        if before and "row" in (block.kind, before) and block.kind != before:
+            sheet.append([None])
         sheet.append(words.split(" | ") if block.kind == "row" else [words])
+        if block.kind == "heading" or (block.kind == "row" and before != "row"):
+            size = 20 - 2 * len(document.section_at(block.start)) if block.kind == "heading" else 11
+            for cell in sheet[sheet.max_row]:
+                cell.font = Font(bold=True, size=size)
+        before = block.kind
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()
@@ -159,9 +185,9 @@ def answers(folder: Path, asked: Sequence[dict[str, str]], place: Path) -> tuple
     return {row["id"]: answerer.ask(row["question"]) for row in asked}, answerer.index
 
 
-def compare(suffixes: Sequence[str], every: int = 1) -> Iterator[Compared]:
+def compare(suffixes: Sequence[str], names: Sequence[str] = HALVES, every: int = 1) -> Iterator[Compared]:
     """The differences of each format from Markdown."""
-    asked = questions(every)
+    asked = questions(names, every)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         before, index = answers(HANDBOOK, asked, root / "index")
@@ -176,6 +202,27 @@ def compare(suffixes: Sequence[str], every: int = 1) -> Iterator[Compared]:
             )
             yield Compared(suffix, len(asked), different, _lost(index, suffix, asked))
             index.close()
+
+
+def changed(suffix: str, folder: Path) -> tuple[int, dict[str, int]]:
+    """Blocks of the handbook, and by kind those that are other ones in its files of one format in `folder`."""
+    found, lost = 0, Counter[str]()
+    for source in sorted(file for file in HANDBOOK.rglob("*") if file.is_file()):
+        target = (folder / source.relative_to(HANDBOOK)).with_suffix(f".{suffix}")
+        blocks = Counter(_blocks(source))
+        found += blocks.total()
+        for (kind, _, _), count in (blocks - Counter(_blocks(target))).items():
+            lost[kind] += count
+    return found, dict(lost)
+
+
+def _blocks(file: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Kind, words and section of each block; the first heading, the sheet and the row are in no section."""
+    document = load(file.read_bytes(), file.name).documents[0]
+    first = next((document.text[b.start : b.end] for b in document.blocks if b.kind == "heading"), "")
+    for block in document.blocks:
+        section = (name for name in document.section_at(block.start) if name != first and not _PLACE.fullmatch(name))
+        yield block.kind, document.text[block.start : block.end], tuple(section)
 
 
 def _same(answer: Answer) -> tuple[str, str]:
@@ -205,11 +252,21 @@ def _lost(index: Index, suffix: str, asked: Sequence[dict[str, str]]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description="the sample handbook in other formats, its answers beside Markdown's")
     parser.add_argument("formats", nargs="*", default=FORMATS)
+    parser.add_argument("--questions", choices=HALVES, help="one half only; the differences of tune are told")
     parser.add_argument("--every", type=int, default=1, help="ask every n-th sample question only")
+    parser.add_argument("--blocks", action="store_true", help="ask nothing; compare the blocks")
     options = parser.parse_args()
-    for compared in compare(options.formats, options.every):
+    for suffix in options.formats if options.blocks else ():
+        with tempfile.TemporaryDirectory() as folder:
+            render(suffix, Path(folder))
+            total, other = changed(suffix, Path(folder))
+        kinds = ", ".join(f"{count} {kind}" for kind, count in other.items())
+        print(f"{suffix:<6} {sum(other.values())} of {total} blocks differ ({kinds or 'none'})", flush=True)
+    if options.blocks:
+        return
+    for compared in compare(options.formats, (options.questions,) if options.questions else HALVES, options.every):
         print(compared, flush=True)
-        for one in compared.differences:
+        for one in compared.differences if options.questions == "tune" else ():
             print(f"  {one.id} {one.question}\n    Markdown: {one.before}\n    {compared.format}: {one.after}")
 
 

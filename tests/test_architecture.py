@@ -63,6 +63,7 @@ DOORS = {
     "selectolax": {"load"},
     "charset_normalizer": {"load"},
     "yaml": {"load"},
+    "docutils": {"load"},
     "pypdfium2": {"load"},
     "openpyxl": {"load"},
     "huggingface_hub": {"hub"},

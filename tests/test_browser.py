@@ -477,6 +477,16 @@ def test_a_failure_is_one_friendly_line(visit: Visit, caplog: pytest.LogCaptureF
     assert ask(page, "How long is parental leave?").locator(".leading blockquote").count() == 1
 
 
+def test_a_question_of_fifty_pasted_lines_is_asked_whole_and_fits_the_page(visit: Visit, tmp_path: Path) -> None:
+    page = visit(390, 844)
+    pasted = "\n".join(f"line {n} of what a colleague wrote" for n in range(50))
+    turn = ask(page, pasted)
+    assert turn.locator(".asked").text_content() == pasted
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.screenshot(path=os.environ.get("SHOTS", str(tmp_path)) + "/pasted.png")
+    assert ask(page, "How long is parental leave?").locator(".leading blockquote").count() == 1
+
+
 def test_a_server_that_went_away_is_said_and_the_page_recovers(visit: Visit, tmp_path: Path) -> None:
     with serving(FakeAnswerer(), tmp_path) as (address, stop):
         page = visit(390, 844, address=address)

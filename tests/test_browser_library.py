@@ -232,3 +232,28 @@ def test_what_cannot_be_removed_stays_and_the_page_says_so_until_the_next_action
     empty(page)
     assert [line for line in page.noise if "503" not in line] == []
     page.noise.clear()  # Chromium itself reports the 503
+
+
+def test_the_quote_is_marked_on_the_page_of_an_uploaded_pdf(visit: Visit, address: str) -> None:
+    from tests.papers import pdf
+    from tests.test_load_formats import paged
+
+    page = visit()
+    page.set_input_files("input[multiple]", {"name": "quay.pdf", "mimeType": "", "buffer": pdf(paged(3))})
+    row = page.locator(".upload").first
+    row.locator(".state.done").wait_for()
+    page.goto(address)
+    page.fill("#question", "What must be booked with the harbour office?")
+    page.keyboard.press("Enter")
+    page.locator(".turn .cite", has_text="Parental leave").first.click()
+    page.locator(".paper-switch").click()
+    marks = page.locator(".sheet .on-paper")
+    marks.first.wait_for()
+    sheet = page.locator(".sheet img").bounding_box()
+    for mark in (one.bounding_box() for one in marks.all()):
+        assert sheet["x"] < mark["x"] < mark["x"] + mark["width"] < sheet["x"] + sheet["width"]
+        assert 0.005 < mark["height"] / sheet["height"] < 0.03  # a printed line
+    shot(page, "upload-page")
+    page.goto(address + "/library")
+    page.locator(".upload").first.wait_for()
+    empty(page)

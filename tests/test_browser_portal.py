@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import os
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,19 +32,37 @@ pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::Deprecati
 class _Pages(http.server.SimpleHTTPRequestHandler):
     """The portal's files, with the address of the app put in; every other path is a page that frames the app."""
 
-    app = ""
+    app, key, more = "", "", ""
+    given: list[str]
 
     def do_GET(self) -> None:
         file = PORTAL / self.path.strip("/")
         if self.path == "/":
             file = PORTAL / "index.html"
         if file.is_file():
-            body = file.read_text("utf-8").replace("http://127.0.0.1:7860", self.app).encode()
+            text = file.read_text("utf-8").replace("http://127.0.0.1:7860", self.app)
+            body = text.replace("<pullquote-chat", f"<pullquote-chat{self.more}").encode()
             kind = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}[file.suffix]
         else:
             body, kind = f'<!doctype html><title>x</title><iframe src="{self.app}/"></iframe>'.encode(), "text/html"
         self.send_response(200)
         self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        """The portal's own server: it asks for a ticket with its key, for the user that it knows."""
+        asked = urllib.request.Request(
+            f"{self.app}/v1/tickets", json.dumps({"user": "ann", "groups": ["staff"]}).encode(),
+            {"authorization": f"Bearer {self.key}", "content-type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(asked, timeout=30) as response:
+            ticket = json.load(response)["ticket"]
+        self.given.append(ticket)
+        body = json.dumps({"ticket": ticket}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -81,6 +101,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, 
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+@contextmanager
+def serving(index: Path, **chosen: Any) -> Iterator[tuple[str, Settings]]:
+    """(address, settings) of an app that runs with these settings."""
+    from rag.web.portal import Server, create_app, listen
+
+    with listen(Settings(port=0)) as listener:
+        app = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = Settings(index=str(index), public_url=app, session_secret="s" * 32, **chosen)
+        server = Server(create_app(FakeAnswerer(), settings))  # type: ignore[arg-type]
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield app, settings
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture
@@ -198,3 +236,70 @@ def test_only_the_page_that_frames_it_is_heard(page: Any, world: tuple[str, str,
     page.wait_for_timeout(300)
     height = "document.querySelector('.whole pullquote-chat').shadowRoot.querySelector('iframe').offsetHeight"
     assert page.evaluate(height) < 2_900
+
+
+def test_who_signed_in_here_can_sign_out_in_the_chat_and_in_the_library(page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("authlib", reason="needs Authlib (the extra oidc)")
+    from rag.web.session import Sessions
+
+    given = {"login": ("oidc",), "oidc_issuer": "http://127.0.0.1:9", "oidc_client": "x", "oidc_secret": "x"}
+    with serving(tmp_path, **given) as (app, settings):
+        session = Sessions(settings)
+        for path, name in (("/", "chat"), ("/library", "library")):
+            page.context.add_cookies([{"name": session.name, "value": session.made({"sub": "ann"}), "url": app}])
+            page.goto(app + path)
+            button = page.get_by_role("button", name="Sign out")
+            button.wait_for()
+            if os.environ.get("SHOTS"):
+                page.wait_for_timeout(500)
+                page.screenshot(path=f"{os.environ['SHOTS']}/sign-out-{name}.png")
+            button.click()
+            page.get_by_text("You are signed out.").wait_for()
+            assert page.request.get(app + "/v1/uploads").status == 401
+    assert page.noise == []
+
+
+def test_where_nobody_signs_in_nobody_is_offered_to_sign_out(page: Any, world: tuple[str, str, str]) -> None:
+    app, _, _ = world
+    page.goto(app)
+    page.locator(".amount").wait_for()
+    assert page.get_by_role("button", name="Sign out").count() == 0
+
+
+def test_a_ticket_lets_the_portal_s_visitor_into_the_component_and_the_frame(page: Any, tmp_path: Path) -> None:
+    from rag.keys import Keys
+
+    _, secret = Keys(tmp_path / "keys.sqlite").add("portal", ("ticket",), ("staff",))
+    with pages() as (port, portal):
+        portal.key, portal.given, portal.more = secret, [], ' tickets="/pullquote-ticket"'
+        origin = f"http://localhost:{port}"
+        log = tmp_path / "requests.jsonl"
+        chosen = {"login": ("keys", "tickets"), "portal_origins": (origin,), "request_log": str(log)}
+        with serving(tmp_path, **chosen) as (app, _):
+            portal.app = app
+            seen: list[Any] = []
+            page.on("request", lambda request: seen.append(request))
+            page.goto(origin)
+            chat = page.locator("aside pullquote-chat")
+            chat.locator("input").fill(LEAVE)
+            chat.locator("input").press("Enter")
+            chat.locator("figure").first.wait_for()
+            frame = page.locator(".whole pullquote-chat").frame_locator("iframe")
+            frame.locator("#question").fill(LEAVE)
+            frame.locator("#question").press("Enter")
+            frame.locator(".leading blockquote").wait_for()
+            if os.environ.get("SHOTS"):
+                page.wait_for_timeout(500)
+                page.screenshot(path=f"{os.environ['SHOTS']}/tickets.png")
+            assert len(portal.given) == 2
+            assert next(frame.url for frame in page.frames if frame.url.startswith(app)).split("#")[0] == f"{app}/"
+            told = [request.url.split("#")[0] + json.dumps(request.all_headers()) for request in seen]
+            told += [log.read_text("utf-8"), page.content()]
+            assert not [ticket for ticket in portal.given if any(ticket in text for text in told)]
+            (cookie,) = [cookie for cookie in page.context.cookies() if cookie["name"] == "pullquote_embed"]
+            assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, True, "None")
+            assert cookie["partitionKey"]
+            assert page.goto(f"{app}/v1/widget").status == 401  # the cookie belongs to the frame in the portal
+            page.goto(f"{app}/embed#{portal.given[0]}")  # not in a frame: a link that someone was sent
+            page.get_by_role("alert").wait_for()
+            assert page.url == f"{app}/embed"

@@ -110,3 +110,11 @@ def test_the_embedded_context_is_title_and_headings_and_not_the_file_name():
 def test_no_unit_has_more_tokens_than_the_most():
     text = "alpha beta gamma " * 500
     assert max(tokens for _, tokens in units(Document("d", text), count)) <= MAX_UNIT
+
+
+def test_the_number_of_a_row_is_not_embedded():
+    sections = (Section(("Sheet Rates", "Tools", "row 2"), 0, 8),)
+    made = Document("rates.csv", "Saw | 12", "Rates", blocks=(Block("row", 0, 8),), sections=sections)
+    assert next(chunk(made, count)).context == "Rates › Sheet Rates › Tools"
+    prose = Document("row.md", "It is long.", "Seats", sections=(Section(("row 2",), 0, 11),))
+    assert next(chunk(prose, count)).context == "Seats › row 2"

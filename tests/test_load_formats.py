@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import zipfile
+from collections.abc import Sequence
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -154,6 +155,54 @@ def test_a_table_printed_cell_by_cell_has_rows_whose_cells_may_have_several_line
     assert len(boxes(data, 1, start, start + len("90 days after the finding | wiped"))) == 2  # printed lines
 
 
+HEAD = [(73, "Action"), (205, "Owner"), (337, "Due")]
+
+
+def table(y: float, *rows: Sequence[tuple[float, str]]) -> list[tuple[float, float, float, str]]:
+    """Rows of one line each, 20 points apart."""
+    return [(x, y - 20 * n, 11, words) for n, row in enumerate(rows) for x, words in row]
+
+
+def test_a_table_over_two_pages_is_one_and_its_rows_are_below_its_head() -> None:
+    first = table(120, HEAD, [(73, "Invitations to the"), (205, "Priyanka"), (337, "April")])
+    rest = [(73, "members' meeting")], [(73, "Tender"), (205, "Captain Brekke"), (337, "May")]
+    data = pdf([[(73, 700, 11, "What was agreed on that day."), *first], table(760, HEAD, *rest)])
+    loaded = load(data, "a.pdf")
+    (document,) = loaded.documents
+    check(document)
+    row = "Invitations to the members' meeting | Priyanka | April"
+    assert document.text.endswith(f"\n\nAction | Owner | Due\n{row}\nTender | Captain Brekke | May")
+    assert quoted(document, row) == quoted(document, "Tender") == ("Action | Owner | Due",)
+    assert quoted(document, "Owner") == ()
+    assert loaded.left_out["table heads printed again"] == len("Action | Owner | Due")
+    start = document.text.index(row)
+    assert document.pages_of(start, start + len(row)) == (1, 2)
+    assert len(boxes(data, 1, start, start + len(row))) == len(boxes(data, 2, start, start + len(row))) == 1
+
+
+def test_a_table_that_goes_on_without_its_head_keeps_it() -> None:
+    rows = [
+        [(73, place), (205, "by car"), (337, f"£{fare}")] for fare, place in enumerate(("Orrin", "Velsey", "Kelling"))
+    ]
+    head = [(73, "Harbour"), (205, "Way"), (337, "Fare")]
+    document = one(pdf([table(120, head, *rows), table(760, *rows, [(205, "and on foot")])]), "a.pdf")
+    assert document.text.count("Kelling") == 2
+    assert document.section_at(document.text.rindex("Velsey")) == ("Harbour | Way | Fare",)
+
+
+def test_a_row_goes_on_right_below_the_head_that_is_printed_again() -> None:
+    first = table(120, [(73, "Time"), (205, "Event")], [(73, "16:31"), (205, "Made fast with a line from")])
+    rest = table(760, [(73, "Time"), (205, "Event")], [(205, "the slip")], [(73, "17:20"), (205, "Nurse on board")])
+    document = one(pdf([first, rest]), "a.pdf")
+    assert document.text == "Time | Event\n16:31 | Made fast with a line from the slip\n17:20 | Nurse on board"
+    assert quoted(document, "the slip") == ("Time | Event",)
+
+
+def test_a_first_row_like_the_others_is_no_head() -> None:
+    rows = [[(73, "Chair"), (205, "Ines Halloran"), (337, "Orrin")], [(73, "Clerk"), (205, "Lowri"), (337, "Velsey")]]
+    assert one(pdf([table(700, *rows)]), "a.pdf").sections == ()
+
+
 def test_two_columns_of_prose_are_no_table() -> None:
     left = [(50, 700 - 14 * n, 11, f"Left line {n} of a long column") for n in range(12)]
     right = [(320, 700 - 14 * n, 11, f"right line {n} of another one") for n in range(12)]
@@ -243,6 +292,43 @@ def test_xlsx_rows_name_their_sheet_header_and_row() -> None:
     assert loaded.problems == ("hidden sheets left out: Secret",)
 
 
+def test_a_sheet_of_prose_has_headings_and_paragraphs_and_tables_keep_their_heads() -> None:
+    import openpyxl
+    from openpyxl.styles import Font
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    rows: list[tuple[list[str | int | None], float, bool]] = [
+        (["Fares"], 18, True),
+        (["These fares hold from May. Dogs travel free."], 11, False),
+        (["Cars"], 14, False),  # by its size alone
+        ([None], 11, False),
+        (["Route", "Way"], 11, True),
+        (["Orrin", "by car"], 11, False),
+        (["Freight"], 11, True),  # parts the table, and the head still holds
+        (["Velsey", 12], 11, False),
+        ([None], 11, False),
+        (["Children pay half. Ask at the pier."], 11, False),
+        (["Pier", "Opens"], 11, False),
+        (["Tamsay", "at seven"], 11, False),
+    ]
+    for cells, size, bold in rows:
+        sheet.append(cells)
+        for cell in sheet[sheet.max_row]:
+            cell.font = Font(size=size, bold=bold)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    document = one(buffer.getvalue(), "a.xlsx")
+    kinds = [kind for kind, _ in slices(document)]
+    assert kinds == [
+        "heading", "paragraph", "heading", "row", "row", "heading", "row", "paragraph", "row", "row"
+    ]  # fmt: skip
+    assert quoted(document, "Dogs travel") == ("Fares", "row 2")
+    assert quoted(document, "Orrin") == ("Fares", "Cars", "Route | Way", "row 6")
+    assert quoted(document, "Velsey") == ("Fares", "Cars", "Freight", "Route | Way", "row 8")
+    assert quoted(document, "Tamsay")[-2:] == ("Pier | Opens", "row 12")
+
+
 @pytest.mark.parametrize(
     ("value", "pattern", "words"),
     [
@@ -279,6 +365,28 @@ def test_pptx() -> None:
     assert "Slide title 2\n\n- First point\n- Second point\n\nSay this 2" in document.text
     assert quoted(document, "Say this 2") == ("Slide title 2", "Speaker notes")
     assert document.pages_of(document.text.index("Say this 2"), len(document.text)) == (2, 2)
+
+
+def test_a_line_in_bold_heads_what_stands_below_it_on_a_slide() -> None:
+    import pptx as library
+
+    made = library.Presentation()
+    slide = made.slides.add_slide(made.slide_layouts[5])
+    slide.shapes.title.text = "Leave"
+    box = slide.shapes.add_textbox(0, 0, 100, 100).text_frame
+    box.text = "What about my family?\nThey travel free.\nTerms"
+    box.paragraphs[0].runs[0].font.bold = box.paragraphs[2].runs[0].font.bold = True
+    table = slide.shapes.add_table(2, 2, 0, 0, 100, 100).table
+    for cell, words in zip(table.iter_cells(), ("Who", "Days", "Crew", "30"), strict=True):
+        cell.text = words
+    slide.shapes.add_textbox(0, 0, 100, 100).text_frame.text = "SALE"
+    slide.shapes[-1].text_frame.paragraphs[0].runs[0].font.bold = True
+    buffer = io.BytesIO()
+    made.save(buffer)
+    document = one(buffer.getvalue(), "a.pptx")
+    assert quoted(document, "They travel") == ("Leave", "What about my family?")
+    assert quoted(document, "Crew") == ("Leave", "Terms", "Who | Days")
+    assert slices(document)[-1] == ("paragraph", "SALE")
 
 
 def test_numbered_points_of_a_slide_keep_their_numbers() -> None:
@@ -416,7 +524,7 @@ def test_a_member_that_declares_less_than_it_holds_is_never_unpacked_beyond_it()
 
 def test_the_content_tells_the_kind_whatever_the_name() -> None:
     assert one(docx(), "a.txt").loader == "docx/2"
-    assert one(pdf(paged(1)), "a.docx").loader == "pdf/2"
+    assert one(pdf(paged(1)), "a.docx").loader == "pdf/3"
 
 
 # --- isolation ----------------------------------------------------------------------------------------------------

@@ -101,6 +101,7 @@ def test_a_foreign_page_can_ask_nothing_and_the_same_request_from_here_works(liv
     for foreign in (
         {"origin": "https://evil.example"},
         {"origin": "null"},
+        {"origin": "null", "sec_fetch_site": "cross-site"},
         {"origin": address + ".evil.example"},
         {"sec_fetch_site": "cross-site"},
         {"sec_fetch_site": "same-site"},

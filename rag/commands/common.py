@@ -15,7 +15,7 @@ DONE, FAILED, USAGE, PARTLY = 0, 1, 2, 3
 
 def settings(args: argparse.Namespace) -> Settings:
     """Flags over environment over file."""
-    flags = {k: getattr(args, k, None) for k in ("index", "model", "host", "port", "threshold")}
+    flags = {k: getattr(args, k, None) for k in ("index", "model", "host", "port", "threshold", "ocr")}
     return Settings.load(flags)
 
 

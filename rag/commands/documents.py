@@ -56,7 +56,8 @@ def inspect(args: argparse.Namespace) -> int:
     from rag.embed import open_encoder
     from rag.inspect import inspect as report
 
-    found = report(args.file, open_encoder(settings(args)).count)
+    chosen = settings(args)
+    found = report(args.file, open_encoder(chosen).count, chosen.ocr)
     if args.json:
         print(json.dumps(found.to_dict(), ensure_ascii=False))
     else:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rag.errors import LoadError
 from rag.load.facts import author_of, language_of
@@ -18,6 +18,9 @@ from rag.types import Block, BlockKind, Document, Page, Section
 _DATE = re.compile(r"\s*(\d{4}-\d{2}-\d{2})(?!\d)", re.ASCII)
 _LEADING_DATE = re.compile(r"\s*date (\d{4}-\d{2}-\d{2})(?!\d)", re.ASCII)
 _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
+
+
+def _quiet() -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,13 @@ class File:
     source: str = ""
     collection: str = "default"
     depth: int = 0  # archives and messages that it is packed in
+    ocr: str = ""  # the languages that pictures of pages are read in: see `rag.load.ocr`
+    alive: Callable[[], object] = field(default=_quiet, compare=False, repr=False)  # told after each page of slow work
 
     def member(self, name: str, data: bytes) -> File:
         """A file inside this one."""
         source = f"{self.source}!/{name}" if self.source else ""
-        return File(data, f"{self.id}!/{name}", source, self.collection, self.depth + 1)
+        return replace(self, data=data, id=f"{self.id}!/{name}", source=source, depth=self.depth + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Row:
     last: Line
     top: float
     bottom: float
+    bold: bool  # all of it
 
 
 def tables(lines: Sequence[Line]) -> Iterator[tuple[int, int, list[Row]]]:
@@ -110,9 +111,9 @@ def _rows(lines: Sequence[Line]) -> list[Row]:
             row = rows[-1] if rows else None
             cell = row.cells[-1] if row else None
             if row is None or cell is None or piece.left < cell.left - _SAME:
-                rows.append(Row([piece], line, piece.base, piece.base))
+                rows.append(Row([piece], line, piece.base, piece.base, line.bold))
                 continue
-            down = cell.base - piece.base
+            started, down = len(rows), cell.base - piece.base
             if piece.left <= cell.left + _SAME and down > 0:  # below the cell before
                 if len(row.cells) > 1 or down < 1.5 * line.size:
                     cell.text += "\n" + piece.text
@@ -121,12 +122,14 @@ def _rows(lines: Sequence[Line]) -> list[Row]:
                     cell.base, row.last = piece.base, line
                     row.bottom = min(row.bottom, piece.base)
                 else:
-                    rows.append(Row([piece], line, piece.base, piece.base))
+                    rows.append(Row([piece], line, piece.base, piece.base, line.bold))
             elif row.bottom - 0.5 * line.size < piece.base < row.top + 3 * line.size:
                 row.cells.append(piece)
                 row.last, row.bottom = line, min(row.bottom, piece.base)
             else:
-                rows.append(Row([piece], line, piece.base, piece.base))
+                rows.append(Row([piece], line, piece.base, piece.base, line.bold))
+            if len(rows) == started:
+                row.bold = row.bold and line.bold
     return rows
 
 

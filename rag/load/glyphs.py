@@ -39,6 +39,7 @@ class Line:
     bold: bool
     gaps: list[int]
     starts: list[tuple[int, float]]
+    paragraph: int = 0  # the one it is of, from 1, where OCR says so
 
 
 @dataclass(slots=True)
@@ -52,6 +53,9 @@ class Glyphs:
     unmapped: int = 0  # characters that the font does not translate into Unicode
     layer: bool = False  # text recognised in a scan: invisible, over a picture
     scanned: bool = False  # a picture and no text
+    confidence: float | None = None  # of OCR, 0 to 100, where the page was read so
+    failed: bool = False  # OCR did, or took too long
+    unsure: int = 0  # characters of lines that OCR is unsure of, left out
 
 
 @dataclass(slots=True)

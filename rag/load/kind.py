@@ -10,7 +10,7 @@ from pathlib import Path
 # What a walk through a folder takes. Any other text file is read when it is named itself; .jsonl only then.
 SUFFIXES = frozenset(
     ".txt .text .log .rst .md .markdown .html .htm .xhtml .csv .tsv .pdf .docx .docm .dotx .xlsx .xlsm .xltx .pptx "
-    ".pptm .ppsx .potx .epub .eml .zip .tgz".split()
+    ".pptm .ppsx .potx .odt .ott .ods .ots .odp .otp .epub .eml .mbox .srt .vtt .zip .tgz".split()
 )
 
 _BY_SUFFIX = {
@@ -18,12 +18,16 @@ _BY_SUFFIX = {
     ".markdown": "Markdown",
     ".jsonl": "JSONL",
     ".ndjson": "JSONL",
+    ".rst": "reStructuredText",
     ".html": "HTML",
     ".htm": "HTML",
     ".xhtml": "HTML",
     ".csv": "CSV",
     ".tsv": "CSV",
     ".eml": "e-mail",
+    ".mbox": "mailbox",
+    ".srt": "subtitles",
+    ".vtt": "subtitles",
 }
 _MAGIC = (  # offset, bytes, name
     (0, b"%PDF-", "PDF"),
@@ -59,14 +63,16 @@ _ZIPPED = (  # the folder of an office file's main part
     ("xl/", "XLSX"),
     ("ppt/", "PPTX"),
 )
+_OPEN = b"application/vnd.oasis.opendocument."
+_OPENED = ((b"text", "ODT"), (b"spreadsheet", "ODS"), (b"presentation", "ODP"))  # templates too
 ENCRYPTED = "an encrypted office file"  # an old container around a new file
 _PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
-
-
 _MAIL = re.compile(rb"(?:Return-Path|Received|Delivered-To|MIME-Version|Message-ID): .*\r?\n", re.IGNORECASE)
+_MAILBOX = re.compile(rb"From [^\r\n]*\d\d?:\d\d[^\r\n]*\r?\n[!-9;-~]+:")
+_SUBTITLES = re.compile(rb"WEBVTT(?:[ \t\r\n]|\Z)|\s*\d+[ \t]*\r?\n[ \t]*(?:\d+:)?\d\d:\d\d[.,]\d+[ \t]*-->")
 
 
 def suffix_of(name: str) -> str:
@@ -104,6 +110,10 @@ def kind_of(data: bytes, name: str) -> str:
         return "HTML"
     if suffix not in _BY_SUFFIX and suffix not in SUFFIXES and _MAIL.match(head):
         return "e-mail"
+    if suffix not in _BY_SUFFIX and _MAILBOX.match(head):
+        return "mailbox"
+    if suffix not in _BY_SUFFIX and _SUBTITLES.match(head):
+        return "subtitles"
     return _BY_SUFFIX.get(suffix, "text")
 
 
@@ -116,8 +126,8 @@ def _zipped(data: bytes) -> str:
                 kind = archive.read("mimetype").strip()
                 if kind == b"application/epub+zip":
                     return "EPUB"
-                if kind.startswith(b"application/vnd.oasis.opendocument"):
-                    return "OpenDocument"
+                if kind.startswith(_OPEN):
+                    return next((name for end, name in _OPENED if kind[len(_OPEN) :].startswith(end)), "OpenDocument")
     except Exception:  # whoever opens the archive says what is wrong with it
         return "ZIP"
     if "META-INF/container.xml" in names:

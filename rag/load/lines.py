@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rag.load.cells import Row, tables
 from rag.load.glyphs import Glyphs, Line
@@ -17,11 +18,19 @@ PAGE = 32  # bits for the position within a page
 _HEADING = 1.12  # of the body's size
 _LONGEST_HEADING = 200  # characters
 _ENDS = re.compile(r"[.!?…:;。！？][\"'”’»)\]]*$")
-_BULLET = re.compile(r"(?:[•▪▸►‣◦●○■□·–—*-]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})[.)])[ \xa0]+(?=\S)")
+BULLET = re.compile(r"(?:[•▪▸►‣◦●○■□·–—*-]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})[.)])[ \xa0]+(?=\S)")
 _LEADERS = re.compile(r"(?:\. ?){5}")  # an entry of a table of contents
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _LAST_WORD = re.compile(r"([^\W\d_]+)-$")
+
+
+class Placed(NamedTuple):
+    """A cell of a row; `at` as in Part."""
+
+    left: float
+    words: str
+    at: array[int]
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +48,17 @@ class Part:
     left: float = 0.0
     lines: int = 0
     last: Line | None = None
+    table: object = None  # what the rows of one table share
+    repeated: bool = False  # the head of a table that is printed again
+    cells: list[Placed] = field(default_factory=list)
+
+    def set_row(self, cells: list[Placed]) -> None:
+        """Make a row of cells."""
+        self.cells, self.at = cells, array("q")
+        self.words = " | ".join(words for _, words, _ in cells)
+        for number, (_, _, at) in enumerate(cells):
+            self.at.extend([-1] * 3 if number else [])
+            self.at.extend(at)
 
 
 # ── lines → blocks ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -49,7 +69,8 @@ def blocks_of(number: int, lines: Sequence[Line]) -> Iterator[Part]:
     steps = sorted(round(a.base - b.base, 1) for a, b in itertools.pairwise(lines) if 0 < a.base - b.base < 3 * a.size)
     step = steps[len(steps) // 4] if steps else 0.0
     right = max((line.box[2] for line in lines), default=0.0)
-    found = {first: (end, rows) for first, end, rows in tables(lines)}
+    printed = () if lines and lines[0].paragraph else tables(lines)
+    found = {first: (end, rows) for first, end, rows in printed}
     part: Part | None = None
     at = 0
     while at < len(lines):
@@ -59,7 +80,8 @@ def blocks_of(number: int, lines: Sequence[Line]) -> Iterator[Part]:
                 yield part
                 part = None
             at, rows = found[at]
-            yield from (_row(number, row) for row in rows)
+            table = object()
+            yield from (_row(number, row, table) for row in rows)
             continue
         if part is None or _begins(part, line, step, right):
             if part:
@@ -76,18 +98,14 @@ def _place(number: int, at: array[int]) -> array[int]:
     return array("q", [-1 if position < 0 else number << PAGE | position for position in at])
 
 
-def _row(number: int, row: Row) -> Part:
-    words: list[str] = []
-    at = array("q")
-    for cell in row.cells:
-        at.extend([-1] * 3 if words else [])
-        words.append(cell.text)
-        at.extend(_place(number, cell.at))
-    return Part("row", " | ".join(words), at, size=row.last.size, bold=row.last.bold, page=number, last=row.last)
+def _row(number: int, row: Row, table: object) -> Part:
+    part = Part("row", size=row.last.size, bold=row.bold, page=number, last=row.last, table=table)
+    part.set_row([Placed(cell.left, cell.text, _place(number, cell.at)) for cell in row.cells])
+    return part
 
 
 def _begin(number: int, line: Line) -> Part:
-    found = _BULLET.match(line.text)
+    found = BULLET.match(line.text)
     cut = found.end() if found else 0
     return Part(
         "item" if found else "paragraph",
@@ -121,6 +139,9 @@ def _begins(part: Part, line: Line, step: float, right: float) -> bool:
     """Whether a line begins a new block."""
     last = part.last
     assert last
+    if line.paragraph:
+        other = line.paragraph != last.paragraph or abs(line.size - last.size) > 0.2 * last.size
+        return other or bool(BULLET.match(line.text) and _ENDS.search(last.text))
     hanging = part.kind == "item" and line.box[0] > part.left + 0.3 * line.size
     lighter = part.bold and not line.bold and part.lines < 3 and not hanging
     if abs(line.size - last.size) > 0.12 * last.size or lighter:
@@ -130,7 +151,7 @@ def _begins(part: Part, line: Line, step: float, right: float) -> bool:
     down = last.base - line.base
     ended = _ENDS.search(last.text)
     if (down > max(1.45 * step, 0.8 * line.size) and down > 1.2 * line.size) or (
-        _BULLET.match(line.text) and (ended or part.kind == "item" or not line.text[0].isdigit())
+        BULLET.match(line.text) and (ended or part.kind == "item" or not line.text[0].isdigit())
     ):
         return True
     if down < -0.5 * line.size:  # the next column, or something else

@@ -6,7 +6,7 @@ import ctypes
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -75,21 +75,28 @@ def _page(document: pdfium.PdfDocument, index: int) -> Any:
 
 def character_boxes(data: bytes, index: int, characters: Sequence[int]) -> list[Box]:
     """The boxes of the given characters of one page, those of one printed line together, as the page is shown."""
-    made: list[Box] = []
     with (
         opened(data, "this file") as document,
         closing(_page(document, index)) as page,
         closing(page.get_textpage()) as text,
     ):
         edges = [ctypes.c_double() for _ in range(4)]
+        every = []
         for character in characters:
             raw.FPDFText_GetCharBox(text.raw, character, edges[0], edges[2], edges[1], edges[3])
-            x0, y0, x1, y1 = shown(page, (edges[0].value, edges[1].value, edges[2].value, edges[3].value))
-            last = made[-1] if made else None
-            if last and y0 < last[3] and last[1] < y1 and x0 > last[0] - 1:
-                made[-1] = (last[0], min(last[1], y0), max(last[2], x1), max(last[3], y1))
-            elif x1 > x0:
-                made.append((x0, y0, x1, y1))
+            every.append(shown(page, (edges[0].value, edges[1].value, edges[2].value, edges[3].value)))
+    return merged(every)
+
+
+def merged(boxes: Iterable[Box]) -> list[Box]:
+    """The boxes of one printed line as one, in reading order."""
+    made: list[Box] = []
+    for x0, y0, x1, y1 in boxes:
+        last = made[-1] if made else None
+        if last and y0 < last[3] and last[1] < y1 and x0 > last[0] - 1:
+            made[-1] = (last[0], min(last[1], y0), max(last[2], x1), max(last[3], y1))
+        elif x1 > x0:
+            made.append((x0, y0, x1, y1))
     return made
 
 

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import re
 from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
 
 from rag.errors import LoadError
+from rag.load import ocr
 from rag.load.build import Builder, File, Loaded, document, iso_date
 from rag.load.glyphs import Glyphs, glyphs, information, outline
+from rag.load.heads import is_head, join_row, row_goes_on, table_goes_on, without_head
 from rag.load.lines import PAGE, Part, blocks_of, dehyphenated, goes_on, join, key, mark_headings, up_and_down, words_of
 from rag.load.margins import running
 from rag.load.paper import Box, character_boxes, opened
+from rag.load.tesseract import SECONDS, recognise
 from rag.types import Page
 
 _DATE = re.compile(r"D:(\d{4})(\d{2})(\d{2})")
 _FEW = 5  # characters: a page with no more of them that are hidden, or that no font explains, is not worth a line
 _NAMED = 8  # pages that one line names
+_DOUBTFUL = 75  # of 100: the mean confidence below which a page read by OCR is named
+_HOW = "run OCR over the file first, or set RAG_OCR"
 
 
 @dataclass(slots=True)
@@ -37,6 +45,7 @@ class _Read:
     date: str | None
     author: str
     language: str
+    recognised: bool = False  # any page, by OCR
     problems: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -47,7 +56,7 @@ def read(file: File) -> Loaded:
     builder, places = _written(found.parts)
     made = document(
         file,
-        "pdf/2",
+        f"pdf/3 ocr/1 {file.ocr}" if found.recognised else "pdf/3",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=_pages(places, found.labels),
@@ -84,26 +93,36 @@ def _places(data: bytes) -> tuple[str, array[int]]:
 def _read(file: File) -> _Read:
     with opened(file.data, file.id) as source:
         pages = [glyphs(source, index) for index in range(len(source))]
+        unread = _recognised(source, pages, file) if file.ocr else ""
         marks, facts = outline(source), information(source)
     sizes: Counter[float] = Counter()
-    for line in (line for page in pages if page for line in page.lines):
+    for line in (line for page in pages if page and page.confidence is None for line in page.lines):
         sizes[round(2 * line.size) / 2] += len(line.text)
     body = sizes.most_common(1)[0][0] if sizes else 10.0
+    for page in pages:
+        if page and page.confidence is not None:  # its sizes are heights of lines: only what is larger tells
+            usual = min((line.size for line in page.lines), default=body)
+            for line in page.lines:
+                line.size *= body / usual
     margins, printed = running(pages, body)
     labels = [(page.label if page else "") or printed.get(n, str(n + 1)) for n, page in enumerate(pages)]
     left_out = Counter({"hidden text": sum(page.hidden for page in pages if page)})
+    left_out["lines that OCR is unsure of"] = sum(page.unsure for page in pages if page)
     shuffled = []
     for number, page in enumerate(pages):
         if page:
             left_out["running heads and feet"] += sum(len(page.lines[at].text) for at in margins[number])
             page.lines = [line for at, line in enumerate(page.lines) if at not in margins[number]]
-            if up_and_down(page.lines):
+            if page.confidence is None and up_and_down(page.lines):
                 page.lines.sort(key=lambda line: (-round(line.base / 2), line.box[0]))
                 shuffled.append(number)
-    parts = _joined(pages)
+    parts = _joined(pages, left_out)
     if not parts:
-        scans = any(page and page.scanned for page in pages)
-        why = "its pages are pictures (a scan); run OCR over it first" if scans else "its pages show no text"
+        why = "its pages show no text"
+        if any(page and page.scanned for page in pages):
+            why = f"its pages are pictures {ocr.UNREAD}); {unread or _HOW}"
+        elif tried := _confidence(pages, labels, file.ocr):
+            why = "; ".join(tried)
         raise LoadError(f"{file.id}: {why}")
     vocabulary = words_of(pages)
     for part in parts:
@@ -112,16 +131,51 @@ def _read(file: File) -> _Read:
     dates = [_DATE.match(facts.get(name, "")) for name in ("ModDate", "CreationDate")]
     date = next((iso_date(f"{found[1]}-{found[2]}-{found[3]}") for found in dates if found), None)
     told = facts.get("Title", ""), date, facts.get("Author", ""), facts.get("Language", "")
-    return _Read(parts, labels, *told, _remarks(pages, shuffled, labels), left_out)
+    recognised = any(page and page.confidence is not None for page in pages)
+    remarks = [*_remarks(pages, shuffled, labels, unread or _HOW), *_confidence(pages, labels, file.ocr)]
+    return _Read(parts, labels, *told, recognised, remarks, left_out)
 
 
-def _joined(pages: Sequence[Glyphs | None]) -> list[Part]:
-    """The blocks of all pages; a sentence that runs over the end of a page stays in one."""
+def _recognised(source: Any, pages: Sequence[Glyphs | None], file: File) -> str:
+    """Read the pages that are pictures by OCR. Why that cannot be; "" when it can."""
+    scans = [(index, page) for index, page in enumerate(pages) if page and page.scanned]
+    if scans and (why := ocr.missing(file.ocr)):
+        return why
+    for index, page in scans[: ocr.PAGES]:
+        found = recognise(source, index, file.ocr)
+        page.scanned, page.failed = False, found is None
+        if found:
+            page.lines, page.box = found.lines, (0.0, 0.0, *found.size)
+            page.confidence, page.unsure = found.confidence, found.unsure
+        file.alive()
+    return f"OCR ({file.ocr}) reads {ocr.PAGES} pages of a file; split it" if len(scans) > ocr.PAGES else ""
+
+
+def _joined(pages: Sequence[Glyphs | None], left_out: Counter[str]) -> list[Part]:
+    """The blocks of all pages; a sentence, a table and a row that run over the end of a page stay in one."""
     parts: list[Part] = []
+    head: Part | None = None  # first row of the table at hand
     for number, page in enumerate(pages):
+        own: object = None  # what the rows on this page share of a table that began before
         for part in blocks_of(number, page.lines) if page else ():
-            if parts and goes_on(parts[-1], part):
-                join(parts[-1], part)
+            before = parts[-1] if parts else None
+            if part.kind != "row":
+                head = None
+            elif head and before and part.table is not own and table_goes_on(before, part, head):
+                own = part.table
+            elif head is None or part.table not in (own, head.table):
+                head = part
+            if head and part.table is own:
+                part.table = head.table
+                size = len(part.words)
+                if part is not head and without_head(part, head):
+                    left_out["table heads printed again"] += size - len(part.words)
+                    if not part.cells:
+                        continue
+            if before and part.table and part.table is before.table and row_goes_on(before, part):
+                join_row(before, part)
+            elif before and goes_on(before, part):
+                join(before, part)
             else:
                 parts.append(part)
     return parts
@@ -130,14 +184,17 @@ def _joined(pages: Sequence[Glyphs | None]) -> list[Part]:
 def _written(parts: Sequence[Part]) -> tuple[Builder, array[int]]:
     """The canonical text, and for each of its code points the place it came from (-1: added by the loader)."""
     builder, places = Builder(), array("q")
-    group, grouped = object(), ""
-    for part in parts:
-        if part.kind != grouped:
-            group, grouped = object(), part.kind
-        together = group if part.kind in ("row", "item") else None
-        block = builder.write(part.kind, part.words, marker=part.marker, group=together, level=part.level)
-        places.extend([-1] * (block.start - len(places)))
-        places.extend(part.at)
+    for (kind, _), run in itertools.groupby(parts, lambda part: (part.kind, part.table)):
+        group = object() if kind in ("row", "item") else None
+        same = list(run)
+        blocks = []
+        for part in same:
+            block = builder.write(kind, part.words, marker=part.marker, group=group, level=part.level)
+            places.extend([-1] * (block.start - len(places)))
+            places.extend(part.at)
+            blocks.append(block)
+        if kind == "row" and is_head(same[0], same[1:]):
+            builder.section(same[0].words, blocks[1].start, blocks[-1].end)
     return builder, places
 
 
@@ -152,12 +209,12 @@ def _pages(places: array[int], labels: Sequence[str]) -> tuple[Page, ...]:
     return tuple(Page(number + 1, labels[number], first[number], last[number]) for number in sorted(first))
 
 
-def _remarks(pages: Sequence[Glyphs | None], shuffled: Sequence[int], labels: Sequence[str]) -> list[str]:
+def _remarks(pages: Sequence[Glyphs | None], shuffled: Sequence[int], labels: Sequence[str], how: str) -> list[str]:
     """What a reader of the text should know, a line for each kind."""
     there = [(number, page) for number, page in enumerate(pages) if page]
     kinds = (
         ("damaged and left out", [number for number, page in enumerate(pages) if not page]),
-        ("a picture without text (a scan?); run OCR over the file", [n for n, page in there if page.scanned]),
+        (f"a picture {ocr.UNREAD}?); {how}", [n for n, page in there if page.scanned]),
         ("text hidden from every reader is left out", [n for n, page in there if page.hidden > _FEW]),
         (
             "a font does not say which characters it shows; the text may be wrong",
@@ -165,9 +222,26 @@ def _remarks(pages: Sequence[Glyphs | None], shuffled: Sequence[int], labels: Se
         ),
         ("lines out of order; sorted from top to bottom, compare with the page", list(shuffled)),
     )
-    return [
-        f"page{'s' if len(numbers) > 1 else ''} {', '.join(labels[n] for n in numbers[:_NAMED])}"
-        f"{', …' if len(numbers) > _NAMED else ''}: {what}"
-        for what, numbers in kinds
-        if numbers
-    ]
+    return [f"{_named(numbers, labels)}: {what}" for what, numbers in kinds if numbers]
+
+
+def _confidence(pages: Sequence[Glyphs | None], labels: Sequence[str], languages: str) -> list[str]:
+    """Which pages OCR read, and how sure of them it is."""
+    made = [(n, page.lines, page.confidence) for n, page in enumerate(pages) if page and page.confidence is not None]
+    read = {n: confidence for n, lines, confidence in made if lines}
+    blank = [n for n, lines, _ in made if not lines]
+    by = f"OCR ({languages})"
+    failed = [n for n, page in enumerate(pages) if page and page.failed]
+    told = [f"{_named(failed, labels)}: {by} failed, or took more than {SECONDS} seconds"] if failed else []
+    if blank:
+        told.append(f"{_named(blank, labels)}: {by} finds no text in the picture")
+    if read:
+        told.append(f"{_named(list(read), labels)}: read by {by}, mean confidence {fmean(read.values()):.0f}")
+    if doubtful := [n for n, confidence in read.items() if confidence < _DOUBTFUL]:
+        told.append(f"{_named(doubtful, labels)}: OCR is unsure of much; compare with the page")
+    return told
+
+
+def _named(numbers: Sequence[int], labels: Sequence[str]) -> str:
+    more = ", …" if len(numbers) > _NAMED else ""
+    return f"page{'s' if len(numbers) > 1 else ''} {', '.join(labels[n] for n in numbers[:_NAMED])}{more}"

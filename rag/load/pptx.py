@@ -14,6 +14,7 @@ from rag.load.zipped import Members, attribute, child, local
 _MARGINS = frozenset({"dt", "ftr", "sldNum", "hdr"})
 _TITLES = frozenset({"title", "ctrTitle"})
 _INDENT = 16
+_LONGEST_HEADING = 80  # characters
 
 
 def read(file: File) -> Loaded:
@@ -44,7 +45,7 @@ def read(file: File) -> Loaded:
     named = facts.title.lower() not in ("powerpoint presentation", "presentation")  # what the program itself writes
     made = document(
         file,
-        "pptx/2",
+        "pptx/3",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=tuple(builder.pages),
@@ -73,11 +74,11 @@ class _Writer:
         title = " ".join(" ".join(_text(shape).split()) for shape in titles)
         if title:
             self.builder.write("heading", title, level=1)
-        for shape in shapes:
+        for shape, after in zip(shapes, [*shapes[1:], None], strict=False):
             if _role(shape) in _MARGINS:
                 self.left_out["running heads and feet"] += len(_text(shape))
             elif shape not in titles:
-                self._shape(shape)
+                self._shape(shape, above_table=after is not None and local(after) == "graphicFrame")
 
     def notes(self, notes: Element) -> None:
         """What the speaker says, below a section of that name."""
@@ -86,17 +87,16 @@ class _Writer:
             for shape in bodies:
                 self._shape(shape)
 
-    def _shape(self, shape: Element) -> None:
+    def _shape(self, shape: Element, above_table: bool = False) -> None:
         if local(shape) == "graphicFrame":
             for table in (element for element in shape.iter() if local(element) == "tbl"):
                 self._table(table)
             return
         role, group = _role(shape), object()
         counts: dict[int, int] = {}
-        for paragraph in (element for element in shape.iter() if local(element) == "p"):
+        paragraphs = [element for element in shape.iter() if local(element) == "p" and _words(element)]
+        for paragraph, after in zip(paragraphs, [*paragraphs[1:], None], strict=False):
             words = _words(paragraph)
-            if not words:
-                continue
             look = child(paragraph, "pPr")
             depth = int(attribute(look, "lvl") or 0)
             counts = {level: count for level, count in counts.items() if level <= depth}
@@ -111,6 +111,8 @@ class _Writer:
             if marker:
                 indent = ("  " * depth)[:_INDENT]
                 self.builder.write("item", words, marker=f"{indent}{marker} ", group=group)
+            elif _heads(paragraph, words) and (above_table if after is None else not _bold(after)):
+                self.builder.write("heading", words, level=2)
             else:
                 self.builder.write("paragraph", words)
 
@@ -161,6 +163,16 @@ def _role(shape: Element) -> str | None:
     """The placeholder's type, "" for the body of a slide, None for a free text box."""
     found = next((e for e in shape.iter() if local(e) == "ph"), None)
     return None if found is None else attribute(found, "type") or ""
+
+
+def _heads(paragraph: Element, words: str) -> bool:
+    """Whether a paragraph looks like the heading of what stands below it: one short line, all of it bold."""
+    return _bold(paragraph) and len(words) <= _LONGEST_HEADING and "\n" not in words and words[-1] not in ".:;,"
+
+
+def _bold(paragraph: Element) -> bool:
+    runs = [element for element in paragraph if local(element) in ("r", "fld")]
+    return all(attribute(child(run, "rPr"), "b") in ("1", "true") for run in runs)
 
 
 def _text(element: Element) -> str:

@@ -24,10 +24,11 @@ from rag.errors import LoadError
 from rag.load.build import File, Loaded
 from rag.types import Block, Document, Page, Section
 
-SECONDS = 120.0  # a file; about 5,000 pages of PDF
+SECONDS = 120.0  # a file, or a page of it that OCR reads; about 5,000 pages of PDF
 MEMORY = 2 << 30  # bytes of address space
 _WORKERS = 2
 _LENGTH = struct.Struct(">Q")
+_ALIVE = {"alive": True}  # a frame before the reply: a page was read by OCR, the clock begins anew
 
 
 class _Worker:
@@ -45,21 +46,28 @@ class _Worker:
         )
 
     def ask(self, task: str, file: File, options: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-        """Its reply; None when it ended, or was ended after `seconds`, without one."""
+        """Its reply; None when it ended, or was ended after `seconds` without one or a page read by OCR."""
         assert self.process.stdin
         assert self.process.stdout
-        watch = threading.Timer(seconds, self.process.kill)
-        watch.daemon = True
-        watch.start()
+        watch = self._watch(seconds)
         try:
-            named = {"id": file.id, "source": file.source, "collection": file.collection}
+            named = {"id": file.id, "source": file.source, "collection": file.collection, "ocr": file.ocr}
             head = {"task": task, "file": named, "options": options}
             _send(self.process.stdin, json.dumps(head).encode(), file.data)
-            return dict(json.loads(_receive(self.process.stdout)))
+            while (reply := json.loads(_receive(self.process.stdout))) == _ALIVE:
+                watch.cancel()
+                watch = self._watch(seconds)
+            return dict(reply)
         except (OSError, EOFError, ValueError):
             return None
         finally:
             watch.cancel()
+
+    def _watch(self, seconds: float) -> threading.Timer:
+        watch = threading.Timer(seconds, self.process.kill)
+        watch.daemon = True
+        watch.start()
+        return watch
 
     def end(self) -> int:
         """Kill it; what it ended with."""
@@ -170,7 +178,8 @@ def main(memory: int) -> None:
             data = _receive(sys.stdin.buffer)
         except EOFError:
             return
-        _send(replies, json.dumps(_reply(head["task"], File(data, **head["file"]), head["options"])).encode())
+        file = File(data, **head["file"], alive=lambda: _send(replies, json.dumps(_ALIVE).encode()))
+        _send(replies, json.dumps(_reply(head["task"], file, head["options"])).encode())
 
 
 def _reply(task: str, file: File, options: dict[str, Any]) -> dict[str, Any]:
@@ -199,13 +208,25 @@ def _boxes(file: File, page: int, start: int, end: int, revision: str) -> dict[s
     return {"boxes": pdf.boxes(file.data, page, start, end, revision), "size": paper.size(file.data, page - 1)}
 
 
+def _retrace(file: File, page: int, start: int, end: int, text: str) -> dict[str, Any]:
+    from rag.load import paper, retrace
+
+    found = retrace.boxes(file.data, page - 1, text, start, end, file.ocr)
+    return {"boxes": found, "size": paper.size(file.data, page - 1)}
+
+
 def _image(file: File, page: int, scale: float) -> dict[str, Any]:
     from rag.load import paper
 
     return {"png": base64.b64encode(paper.image(file.data, page - 1, scale)).decode()}
 
 
-_TASKS: dict[str, Callable[..., dict[str, Any]]] = {"load": _load, "boxes": _boxes, "image": _image}
+_TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "load": _load,
+    "boxes": _boxes,
+    "retrace": _retrace,
+    "image": _image,
+}
 
 
 def _row(document: Document) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rag.load.build import Builder
+from rag.load.numbering import figure
 from rag.types import BlockKind
 
 _BLOCKS = frozenset(
@@ -39,6 +40,7 @@ class _List:
 
     def __init__(self, node: Any, outer: _List | None) -> None:
         self.ordered = node.tag == "ol"
+        self.figures = node.attributes.get("data-figures") or ""  # as `figure` names them
         self.number = _number(node.attributes.get("start"), 1)
         self.step = -1 if "reversed" in node.attributes else 1
         self.indent: str = (outer.indent + "  ")[:_INDENT] if outer else ""
@@ -49,7 +51,7 @@ class _List:
             return self.indent + "- "
         number = _number(item.attributes.get("value"), self.number)
         self.number = number + self.step
-        return f"{self.indent}{number}. "
+        return f"{self.indent}{figure(number, self.figures)}. "
 
 
 class _Table:

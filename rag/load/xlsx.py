@@ -7,6 +7,7 @@ import io
 import re
 import warnings
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import openpyxl
@@ -18,6 +19,8 @@ from rag.load.zipped import Members
 
 _QUOTED = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]*)[^\]]*\]|_.|\*.|\[[^\]]*\]')
 _PLACES = re.compile(r"[#0?,]*[0#?](?:\.([0#?]+))?")
+_UNNAMED = re.compile(r"Sheet\d*")  # what programs call the only sheet: it says nothing, and every file would say it
+_SIZE, _LARGER = 11.0, 1.12  # points of the usual font, when none is named; what a title is larger by
 _NO_VALUE = re.compile(rb"</f>\s*(?:<v\s*/>|<v></v>)?\s*</c>")
 
 
@@ -41,13 +44,14 @@ def read(file: File) -> Loaded:
                 hidden.append(sheet.title)
                 left_out["hidden sheets"] += sum(len(str(v)) for r in sheet.values for v in r if v is not None)
             else:
-                with builder.under(f"Sheet {sheet.title}", 1):
+                unnamed = len(book.worksheets) == 1 and _UNNAMED.fullmatch(sheet.title)
+                with nullcontext() if unnamed else builder.under(f"Sheet {sheet.title}", 1):
                     _sheet(builder, sheet)
         book.close()
     facts = properties(members)
     made = document(
         file,
-        "xlsx/1",
+        "xlsx/2",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),
@@ -65,14 +69,20 @@ def read(file: File) -> Loaded:
 def _sheet(builder: Builder, sheet: Any) -> None:
     sheet.reset_dimensions()  # what the file declares may be a million columns of nothing
     table = Sheet(builder)
+    larger = _LARGER * (sheet.parent._fonts[0].sz or _SIZE)  # than the workbook's usual font
     for number, row in enumerate(sheet.iter_rows(), 1):
         cells = [(cell.value, cell) for cell in row]
         filled = [(value, cell) for value, cell in cells if value is not None]
         if filled:
             words = all(isinstance(value, str) for value, _ in filled)
             bold = words and all(cell.font and cell.font.b for _, cell in filled)
+            size = (filled[0][1].font.sz or 0.0) if words and len(filled) == 1 else 0.0
             table.row(
-                number, [shown(v, c.number_format if v is not None else "") for v, c in cells], words=words, bold=bold
+                number,
+                [shown(v, c.number_format if v is not None else "") for v, c in cells],
+                words=words,
+                bold=bold,
+                title=size if size > larger or (size and bold) else None,
             )
         else:
             table.row(number, (), words=False)

@@ -86,9 +86,10 @@ def page(answerer: Answerer, settings: Settings) -> gr.Blocks:
         return list(settings.examples[:EXAMPLES]) or _examples(answerer, groups)
 
     def welcome(request: gr.Request) -> Iterator[dict[str, Any]]:
-        groups = require(request, "ask").groups
+        who = require(request, "ask")
+        groups = who.groups
         held = Counter(info.collection for info in Readable(answerer.index, groups).documents())
-        shown = {"documents": held.total(), "collections": sorted(held)}
+        shown = {"documents": held.total(), "collections": sorted(held), "session": who.session}
         if not settings.examples:
             yield {**shown, "examples": []}  # finding some takes a moment
         yield {**shown, "examples": suggested(answerer.index.version, groups)}

@@ -73,7 +73,7 @@ class PortalCors(CORSMiddleware):
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
         listed = [checked(origin) for origin in origins]
-        methods, names = ("GET", "POST"), ("content-type", "accept")
+        methods, names = ("GET", "POST"), ("content-type", "accept", "authorization")
         super().__init__(app, listed, allow_methods=methods, allow_headers=names, allow_credentials=True)
         self.listed = listed
 
@@ -105,8 +105,10 @@ def refusal(
         return None
     origin = headers.get("origin")
     portal = origin is not None and origin.lower() in portals and path.startswith("/v1/")
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != host
-    if not portal and (foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")):
+    site = headers.get("sec-fetch-site")
+    form = origin == "null" and site == "same-origin"  # a form of our own pages, whose Referrer-Policy hides the origin
+    foreign = origin is not None and not form and urlsplit(origin).netloc.lower() != host
+    if not portal and (foreign or site not in (None, "same-origin", "none")):
         return 403, "A page of another origin may not do this."
     length = headers.get("content-length", "" if "transfer-encoding" in headers else "0")  # neither: there is no body
     if not length.isdecimal():

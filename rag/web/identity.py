@@ -1,8 +1,9 @@
-"""Who asks: one function for chat, API and files. Off, API keys, a token signed for a reverse proxy, or
-a session. Door: jwt."""
+"""Who asks: one function for chat, API and files. Off, API keys, a token signed for a reverse proxy, a
+session, or a portal's ticket. Door: jwt."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Collection, Mapping
@@ -23,14 +24,19 @@ from rag.keys import PREFIX, SCOPES, Keys, file_of
 from rag.settings import Settings
 from rag.web.guard import EMBEDDED
 from rag.web.problem import Refused, of
-from rag.web.session import Sessions
+from rag.web.session import Embedded, Sessions
 
 OPEN = ("/healthz", "/readyz", *EMBEDDED)  # what anyone may fetch
 START = "/login/start"
 SIGN_IN = (START, "/login/callback", "/login/out")  # what a stranger may also fetch where people sign in here
 SIGNED = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+EMBED = "/embed"
+ENTER = (EMBED, "/ui/enter.js", "/v1/session")  # what a stranger may also fetch where tickets let people in
 KEY = "key:"  # begins the user of an API key
+VISITOR = "ticket:"  # begins the user of a ticket: then come the name of the key and the portal's own name for them
+SESSION = "pqs_"  # begins a session that a portal's page holds
 PERSON = ("ask", "upload")  # scopes of everyone who signs in
+STAFF = (*PERSON, "admin", "metrics")  # and of administrators
 OWN = "user:"  # begins the groups of one user; no token can claim them
 REFRESH = 300  # seconds after which a JWKS address is read again; an unknown key asks for it after COOL_DOWN
 COOL_DOWN = 30
@@ -43,6 +49,7 @@ class Identity:
     user: str
     groups: tuple[str, ...] | None  # with `own`, the group that nobody else is in
     scopes: frozenset[str] = frozenset({"ask"})
+    session: bool = False  # signed in here, and so able to sign out
 
     @property
     def own(self) -> str:
@@ -116,14 +123,17 @@ class Login:
     """The ways in that the settings allow. Raises BadInput for settings that would let anyone in."""
 
     def __init__(self, settings: Settings) -> None:
-        unknown = sorted(set(settings.login) - {"keys", "header", "oidc"})
+        unknown = sorted(set(settings.login) - {"keys", "header", "oidc", "tickets"})
         if unknown:
-            raise BadInput(f'login: unknown {unknown}; it is a list of "keys", "header" and "oidc"')
+            raise BadInput(f'login: unknown {unknown}; it is a list of "keys", "header", "oidc" and "tickets"')
         self.settings = settings
         self._keys = Keys(file_of(settings)) if "keys" in settings.login else None
         self._signers = _signers(settings) if "header" in settings.login else None
         self.sessions = Sessions(settings) if "oidc" in settings.login else None
-        self.open = (*OPEN, *(SIGN_IN if self.sessions else ()))
+        self.embedded = Embedded(settings) if "tickets" in settings.login else None
+        self.open = (*OPEN, *(SIGN_IN if self.sessions else ()), *(ENTER if self.embedded else ()))
+        if self.embedded and not (self._keys and settings.portal_origins):
+            raise BadInput('login = "tickets" needs "keys" beside it, and portal_origins')
         if self.sessions:
             _algorithms(settings)
 
@@ -137,9 +147,13 @@ class Login:
             if key:
                 return _member(f"{KEY}{key.name}", key.groups, key.scopes)
             raise _unknown("the API key is not known, has expired or was revoked")
+        if self.embedded and bearer.startswith(SESSION):
+            return _visitor(self.embedded.read(bearer.removeprefix(SESSION), headers.get("origin", "").lower()))
         token = _bearer(headers, self.settings.identity_header) if self._signers else ""
         if self.sessions and not token and (claims := self.sessions.claims(headers)):
-            return self.member(claims)
+            return dataclasses.replace(self.member(claims), session=True)
+        if self.embedded and not token and (claims := self.embedded.claims(headers)):
+            return _visitor(claims)
         if self._signers:
             return self._signed(token)
         if self.sessions:
@@ -169,11 +183,16 @@ class Login:
         chosen = self.settings
         user, groups = claims.get(chosen.identity_user), claims.get(chosen.identity_groups, ())
         groups = (groups,) if isinstance(groups, str) else groups
-        if not isinstance(user, str) or not user or user.startswith(KEY) or not isinstance(groups, list | tuple):
+        if (
+            not isinstance(user, str)
+            or not user
+            or user.startswith((KEY, VISITOR))
+            or not isinstance(groups, list | tuple)
+        ):
             raise _unknown("the signed identity has no usable user or groups")
         member = tuple(group for group in groups if isinstance(group, str) and not group.startswith(OWN))
         admin = not set(member).isdisjoint(chosen.admin_groups)
-        return _member(user, member, SCOPES if admin else PERSON)
+        return _member(user, member, STAFF if admin else PERSON)
 
 
 class _Signers:
@@ -244,6 +263,13 @@ def _of_set(keys: jwt.PyJWKSet, kid: str | None) -> Any:
 def _member(user: str, groups: tuple[str, ...] | None, scopes: Collection[str]) -> Identity:
     own = None if groups is None else (*groups, f"{OWN}{user}")
     return Identity(user, own, frozenset(scopes))
+
+
+def _visitor(claims: Mapping[str, Any]) -> Identity:
+    """Whom a portal sent. Raises Refused (401) without claims."""
+    if not claims:
+        raise _unknown("the session is over; reload the page")
+    return _member(claims["user"], tuple(claims["groups"]), claims["scopes"])
 
 
 def _bearer(headers: Headers, name: str) -> str:

@@ -86,7 +86,7 @@ def mount(app: Any, settings: Settings, login: Login) -> None:
 
     async def out(request: Request) -> Response:
         if request.method == "GET":
-            return HTMLResponse(pages.sign_out(settings.title))
+            return HTMLResponse(pages.sign_out(settings.title, bool(sessions.claims(request.headers))))
         response = RedirectResponse(f"{sessions.address}/login/out", 303)
         sessions.end(response)
         return response

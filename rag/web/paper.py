@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 
 from rag.errors import BadInput, LoadError, NotFound
 from rag.load.kind import kind_of
-from rag.pages import marks, page_image
+from rag.pages import marks_of, page_image
 from rag.readable import Readable
 from rag.types import Document
 from rag.web.identity import require
@@ -48,7 +48,7 @@ def mount(app: FastAPI, answerer: Answerer, uploads: Uploads) -> None:
         found = readable(request, document)
         data = original(answerer.index, uploads, found)
         with _said():
-            placed = marks(data, number, start, end, found.revision)
+            placed = marks_of(found, data, number, start, end)
         boxes = [
             {"left": x0 / placed.width, "top": y0 / placed.height, "width": (x1 - x0) / placed.width,
              "height": (y1 - y0) / placed.height}

@@ -21,12 +21,12 @@ from fastapi.staticfiles import StaticFiles
 from rag.errors import BadInput, NotFound, RagError
 from rag.readable import Readable
 from rag.settings import Settings
-from rag.web import chat, oidc, pages, paper
+from rag.web import chat, oidc, pages, paper, tickets
 from rag.web.api import create_api
 from rag.web.conversations import conversations
 from rag.web.desk import Desk
 from rag.web.guard import Guard, PortalCors
-from rag.web.identity import Login, SignOn, require
+from rag.web.identity import Login, SignOn, identify, require
 from rag.web.limits import Rate
 from rag.web.problem import Refused, of, problem
 from rag.web.source import window
@@ -98,11 +98,13 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
         return JSONResponse(found, headers={"cache-control": "no-store"})
 
     @app.get("/library")
-    def library() -> HTMLResponse:
-        return HTMLResponse(pages.library(settings.title))
+    def library(request: Request) -> HTMLResponse:
+        return HTMLResponse(pages.library(settings.title, identify(request).session))
 
     if login.sessions:
         oidc.mount(app, settings, login)
+    if login.embedded:
+        tickets.mount(app, api, settings, login)
     app.include_router(conversations(desk, api.state.gate))
     paper.mount(app, answerer, api.state.uploads)
     app.mount("/ui", StaticFiles(directory=chat.STATIC))

@@ -18,6 +18,7 @@ from rag.web.problem import Refused
 
 ALGORITHM = "HS256"
 LONGEST = 3_800  # bytes of a cookie that browsers keep
+EMBEDDED = 3_600  # seconds of a session that a ticket opened
 SHORTEST = 32  # characters of the secret
 
 
@@ -37,9 +38,14 @@ class Sessions:
         self.seconds = 3600 * settings.session_hours
         self._secret = settings.session_secret
 
-    def made(self, claims: Mapping[str, Any]) -> str:
-        """A new session. Raises Refused when a browser would not keep it."""
-        named = {"aud": self.name, "iss": self.address, "exp": int(time.time()) + self.seconds, "claims": dict(claims)}
+    def made(self, claims: Mapping[str, Any], audience: str = "") -> str:
+        """A new session, of the cookie or for another audience. Raises Refused when a browser would not keep it."""
+        named = {
+            "aud": audience or self.name,
+            "iss": self.address,
+            "exp": int(time.time()) + self.seconds,
+            "claims": dict(claims),
+        }
         made = jwt.encode(named, self._secret, ALGORITHM)
         if len(made) > LONGEST:
             raise Refused(403, "too_many_groups", "the token lists more groups than a cookie holds; let it list fewer")
@@ -57,11 +63,33 @@ class Sessions:
         """The claims of the session that came with a request; none when there is no valid one."""
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(self.name)
+        except CookieError:
+            return {}
+        return self.read(cookie.value if cookie else "", self.name)
+
+    def read(self, session: str, audience: str) -> dict[str, Any]:
+        """The claims of a session for this audience; none when it is not valid."""
+        options: Any = {"require": ["exp", "aud", "iss"]}
+        try:
             found = jwt.decode(
-                cookie.value if cookie else "", self._secret, [ALGORITHM], audience=self.name, issuer=self.address,
-                options={"require": ["exp", "aud", "iss"]},
-            )  # fmt: skip
-        except (jwt.PyJWTError, CookieError):
+                session, self._secret, [ALGORITHM], audience=audience, issuer=self.address, options=options
+            )
+        except jwt.PyJWTError:
             return {}
         claims: dict[str, Any] = found["claims"]
         return claims
+
+
+class Embedded(Sessions):
+    """The short session of a portal's visitor on another site. Its cookie reaches only the pages under that portal
+    (`Partitioned`); the ones of a page's memory have that page's origin as their audience."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.name = "__Host-pullquote-embed" if self.secure else "pullquote_embed"
+        self.seconds = EMBEDDED
+
+    def begin(self, response: Response, session: str) -> None:
+        """Give this session to the browser, in place of any other."""
+        way = "Path=/; HttpOnly; Secure; SameSite=None; Partitioned"  # Starlette knows the last one from Python 3.14 on
+        response.headers.append("set-cookie", f"{self.name}={session}; Max-Age={self.seconds}; {way}")

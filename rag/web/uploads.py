@@ -253,7 +253,12 @@ class Uploads:
     def _index(self, upload: Upload, progress: Progress) -> None:
         place = self.folder / upload.id
         self._write(place, dataclasses.replace(progress, stage="reading"))
-        file = File((place / "original").read_bytes(), f"upload:{upload.id}/{upload.name}", upload.name)
+        file = File(
+            (place / "original").read_bytes(),
+            f"upload:{upload.id}/{upload.name}",
+            upload.name,
+            ocr=self.index.settings.ocr,
+        )
         loaded = worker.read(file)  # in a process of its own, whatever the kind
         documents = tuple(_owned(document, file, upload, progress) for document in loaded.documents)
         ids = tuple(document.id for document in documents)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+SIGN_OUT = "Sign out"
+SIGNED_OUT = "You are signed out."
 WORDS: dict[str, Any] = {
     "tagline": "Every answer is a quote from your documents, shown where it stands.",
     "welcome": "Ask your documents",
@@ -30,6 +32,7 @@ WORDS: dict[str, Any] = {
     "unanswered": "Not answered yet.",
     "withheld": "A source that is not there for you any more",
     "library": "The documents that can be asked",
+    "sign_out": SIGN_OUT,
     "menu": "Conversations",
     "conversations": "Your conversations",
     "search": "Search your conversations",
@@ -161,6 +164,7 @@ WORDS: dict[str, Any] = {
 LIBRARY: dict[str, Any] = {
     "title": "Library",
     "back": "Back to the questions",
+    "sign_out": SIGN_OUT,
     "upload": "Add documents",
     "drop": "Drop files or a folder here.",
     "limit": "Up to {one} a file; {kept} of your {quota} are used.",
@@ -206,7 +210,11 @@ LIBRARY: dict[str, Any] = {
     "unreachable": "Pullquote could not be reached. Check that it is still running.",
 }
 
-SIGN_OUT = "Sign out"
+ENTER = {
+    "no_ticket": "This page opens in the portal's frame, with a ticket.",
+    "no_cookie": "This browser keeps no cookies for this frame; allow them for this page and reload it.",
+    "unreachable": LIBRARY["unreachable"],
+}
 WIDGET: dict[str, Any] = {
     **{name: WORDS[name] for name in ("label", "placeholder", "ask", "searching", "page", "pages")},
     "conflict": "The documents differ; decide which one applies.",

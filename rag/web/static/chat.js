@@ -12,6 +12,7 @@ const SUN = "M12 3v2m0 14v2M3 12h2m14 0h2M5.6 5.6L7 7m10 10l1.4 1.4M5.6 18.4L7 1
 const PLUS = "M12 5v14M5 12h14";
 const LIST = "M4 7h16M4 12h16M4 17h10";
 const BOOKS = "M5 4h4v16H5zM10 4h4v16h-4zM15.5 5l3.5-1 3 15-3.5 1z";
+const LEAVE = "M10 4H5v16h5M15 8l4 4-4 4M9 12h10";
 const DOWN = "M12 4v11m0 0l-4-4m4 4l4-4M5 19h14";
 const DRAFT = "pullquote-draft"; // what was typed and not answered: it outlives a reload and a new login
 const page = { turns: new Map(), asked: 0, busy: null, conversation: null };
@@ -34,10 +35,11 @@ export function mount(element, props, watch) {
   const quiet = (label, path, action, more) => el("button", { type: "button", class: "quiet", "aria-label": label, title: label, onclick: action, ...more }, icon(path));
   const menu = quiet(words.menu, LIST, () => history.toggle(menu), { "aria-expanded": "false" });
   page.export = taking(words);
+  page.leave = el("form", { method: "post", action: "login/out", hidden: true }, el("button", { type: "submit", class: "quiet", "aria-label": words.sign_out, title: words.sign_out }, icon(LEAVE)));
   element.append(
     el("a", { class: "skip", href: "#question", onclick: (event) => { event.preventDefault(); page.box.focus(); } }, words.skip),
     el("header", { class: "top" }, menu, el("h1", {}, el("span", { class: "sign", "aria-hidden": "true" }, "“"), props.title),
-      page.export, el("a", { class: "quiet library", href: "library", "aria-label": words.library, title: words.library }, icon(BOOKS)), quiet(words.fresh, PLUS, () => { fresh(); page.box.focus(); }), quiet(words.theme, SUN, theme)),
+      page.export, el("a", { class: "quiet library", href: "library", "aria-label": words.library, title: words.library }, icon(BOOKS)), quiet(words.fresh, PLUS, () => { fresh(); page.box.focus(); }), quiet(words.theme, SUN, theme), page.leave),
     history.mount(words, say, (id) => page.conversation === id && fresh()),
     el("div", { class: "conversation", role: "region", "aria-label": words.conversation }, page.welcome, page.about, page.list),
     page.status, el("div", { class: "foot" }, filters.mount(words), composer));
@@ -238,8 +240,9 @@ function fresh() {
 
 // ---- small things
 
-function welcome({ documents, collections, examples }) {
+function welcome({ documents, collections, examples, session }) {
   const { words } = page;
+  page.leave.hidden = !session;
   filters.offer(collections);
   const suggestion = (question) => el("li", {}, el("button", { type: "button", dir: "auto", onclick: () => page.busy || ask(question) }, question));
   page.welcome.replaceChildren(

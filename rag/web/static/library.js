@@ -32,7 +32,7 @@ function build() {
   page.problems = el("section", { hidden: true, "aria-labelledby": "odd" }, el("h2", { id: "odd" }, words.problems));
   document.body.append(
     el("header", { class: "bar" }, el("h1", {}, el("span", { class: "sign", "aria-hidden": "true" }, "“"), words.title),
-      el("a", { href: "." }, words.back)),
+      el("a", { href: "." }, words.back), "session" in document.body.dataset ? el("form", { method: "post", action: "login/out" }, el("button", { type: "submit" }, words.sign_out)) : ""),
     el("main", {}, page.notice, page.drop, page.own,
       el("section", { "aria-labelledby": "held" }, el("h2", { id: "held" }, words.indexed), page.collections), page.problems),
     page.status);

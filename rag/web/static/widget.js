@@ -1,5 +1,7 @@
 // <pullquote-chat>: questions and quoted answers in a portal's own page, in a shadow root. The visitor's own sign-on
 // (cookie) is what the server sees; no key is in the page, and nothing is fetched from anywhere but that server.
+// A portal on another site gives `tickets`, an address of its own server that answers a POST with {"ticket": …}: the
+// session that it opens is held in memory alone.
 // With `whole` it shows the whole chat in a frame, as high as its content. `theme`: light, dark, or as the system has it.
 import { answerMark, el, fill, oneLine, pieces, whereabouts } from "./parts.js";
 
@@ -36,6 +38,7 @@ class PullquoteChat extends HTMLElement {
   #asked = [];
   #words = null;
   #frame = null;
+  #session = null;
   #dark = matchMedia("(prefers-color-scheme: dark)");
   #follow = () => this.#paint();
   #hear = (event) => this.#told(event);
@@ -68,9 +71,17 @@ class PullquoteChat extends HTMLElement {
 
   // ---- the whole chat, in a frame
 
-  #whole() {
-    this.#frame = el("iframe", { src: BASE.href, title: this.getAttribute("label") ?? "Pullquote", allow: "clipboard-write" });
+  async #whole() {
+    const tickets = this.hasAttribute("tickets");
+    this.#frame = el("iframe", { src: tickets ? null : BASE.href, title: this.getAttribute("label") ?? "Pullquote", allow: "clipboard-write" });
     this.#root.replaceChildren(el("div", { class: "box" }, this.#frame));
+    if (!tickets) return;
+    try {
+      const ticket = await this.#ticket();
+      this.#frame.contentWindow.location.replace(new URL(`embed#${ticket}`, BASE)); // and so in no attribute
+    } catch (refused) {
+      this.#root.replaceChildren(el("section", { class: "box" }, el("p", { class: "problem", role: "alert" }, refused.problem)));
+    }
   }
 
   #told(event) {
@@ -122,22 +133,48 @@ class PullquoteChat extends HTMLElement {
   }
 
   #link() {
-    return el("a", { href: BASE.href, target: "_blank", rel: "noopener" }, this.#words.open);
+    return this.hasAttribute("tickets") ? "" : // a new tab has no session
+      el("a", { href: BASE.href, target: "_blank", rel: "noopener" }, this.#words.open);
   }
 
   #refused({ status, problem }) {
-    const sign = status === 401 ? [" ", el("a", { href: BASE.href, target: "_blank", rel: "noopener" }, BASE.host)] : [];
+    const sign = status === 401 && !this.hasAttribute("tickets") ? [" ", el("a", { href: BASE.href, target: "_blank", rel: "noopener" }, BASE.host)] : [];
     return [el("p", { class: "problem", role: "alert" }, problem, ...sign)];
   }
 
+  /** A new ticket, from the portal's own server. Throws {status, problem}. */
+  async #ticket() {
+    const response = await fetch(this.getAttribute("tickets"), { method: "POST", cache: "no-store" }).catch(() => null);
+    const found = await response?.json().catch(() => null);
+    if (!response?.ok || !found?.ticket) throw { status: response?.status ?? 0, problem: "This portal gave no ticket. Reload the page." };
+    return found.ticket;
+  }
+
+  /** A session for a new ticket. Throws {status, problem}. */
+  async #enter() {
+    const body = JSON.stringify({ ticket: await this.#ticket() });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(new URL("v1/session", BASE), { method: "POST", headers, body, credentials: "omit", cache: "no-store" });
+    const found = await response.json();
+    if (!response.ok) throw { status: response.status, problem: found.detail };
+    return found.session;
+  }
+
   /** What the server answers, or {status, problem}. */
-  async #call(path, body) {
-    const asked = body ? { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } } : {};
+  async #call(path, body, again = true) {
+    const asked = body ? { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } } : { headers: {} };
     try {
-      const response = await fetch(new URL(path, BASE), { ...asked, credentials: "include", cache: "no-store" });
+      const tickets = this.hasAttribute("tickets");
+      if (tickets) asked.headers.authorization = `Bearer ${(this.#session ??= await this.#enter())}`;
+      const response = await fetch(new URL(path, BASE), { ...asked, credentials: tickets ? "omit" : "include", cache: "no-store" });
+      if (tickets && response.status === 401 && again) {
+        this.#session = null; // it is over: a new ticket opens the next
+        return this.#call(path, body, false);
+      }
       const found = await response.json();
       return response.ok ? found : { status: response.status, problem: found.detail ?? response.statusText };
-    } catch {
+    } catch (failure) {
+      if (failure.problem) return failure;
       return { status: 0, problem: this.#words?.unreachable ?? `${BASE.host} could not be reached.` };
     }
   }
