@@ -10,7 +10,7 @@ from typing import Any
 from rag import calibrate, decide
 from rag.acronyms import expanded
 from rag.cite import cite
-from rag.converse import parts, standalone
+from rag.converse import looser, parts, standalone
 from rag.errors import BadInput
 from rag.fluent import fluent
 from rag.index import Index
@@ -64,9 +64,12 @@ class Answerer:
         """
         clock = Clock(progress)
         query = self.query(question, history, filters)
-        hits, readings, proposed = self.look(query, filters, clock, seen)
-        ranked = decide.rank(proposed, self.calibrator)
-        groups = decide.answers(ranked, self.threshold)
+        hits, readings, ranked, groups = self._judged(query, filters, clock, seen)
+        for form in () if groups else looser(fluent(checked(question)), turns(history)):
+            searched = self._searched(form, filters)
+            if (judged := self._judged(searched, filters))[-1]:
+                query, (hits, readings, ranked, groups) = searched, judged
+                break
         if two := self._two(query, filters):
             groups, ranked = two, [min((group[0] for group in two), key=lambda c: c.probability)]
         names = {candidate.hit.document_id for group in groups for candidate in group}
@@ -118,7 +121,9 @@ class Answerer:
     ) -> str:  # fmt: skip
         """The question as it is searched: without what was taken back, stand-alone, with typing errors corrected and
         acronyms explained from what the asker may read; a word of one token is a word. Raises BadInput."""
+        return self._searched(standalone(fluent(checked(question)), turns(history)), filters)
 
+    def _searched(self, alone: str, filters: Filters) -> str:
         def known(word: str) -> bool:
             return self.reader.count([word])[0] == 1
 
@@ -127,7 +132,6 @@ class Answerer:
             found = self.index.passages(keys)
             return (found[key].text for key in keys if key in found)
 
-        alone = standalone(fluent(checked(question)), turns(history))
         return expanded(corrected(alone, known, lambda word: self.index.frequency(word, filters)), known, texts)
 
     def look(
@@ -145,12 +149,19 @@ class Answerer:
         clock.lap("read")
         return hits, readings, decide.propose(hits, readings, vector, self.index.encoder)
 
+    def _judged(
+        self, query: str, filters: Filters, clock: Clock | None = None, seen: Seen | None = None
+    ) -> tuple[Sequence[Hit], Sequence[Reading], list[decide.Candidate], list[list[decide.Candidate]]]:
+        """What `look` found, its candidates ranked, and the answers among them; none when all are too unsure."""
+        hits, readings, proposed = self.look(query, filters, clock, seen)
+        ranked = decide.rank(proposed, self.calibrator)
+        return hits, readings, ranked, decide.answers(ranked, self.threshold)
+
     def _two(self, query: str, filters: Filters) -> list[list[decide.Candidate]]:
         """The best answer to each half of a question that asks two things, from two places; [] when it does not."""
         found = []
         for part in parts(query):
-            ranked = decide.rank(self.look(part, filters)[2], self.calibrator)
-            found += decide.answers(ranked, self.threshold)[:1]
+            found += self._judged(part, filters)[-1][:1]
         apart = len(found) == 2 and not any(decide.overlap(a, b) for a in found[0] for b in found[1])
         return found if apart else []
 

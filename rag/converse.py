@@ -1,7 +1,7 @@
 """A follow-up question and its history → a stand-alone question, by rules; it is shown and can be edited.
 
 A pronoun is replaced by what the user last spoke of, a fragment ("and for part-timers?") is set into the last
-question, and a question that has a subject of its own is left exactly as it is.
+question, and a question that has a subject of its own is left exactly as it is. `looser` gives further forms.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rag.terms import STOP, terms
+from rag.terms import STOP, WORD, content, terms
 from rag.types import Turn
 
 _ASKS = re.compile(r"^\W*(?:\w+\s+){0,2}?(?:what|when|where|who|which|how|why)\b", re.I)
@@ -17,6 +17,7 @@ _AND_ASKS = re.compile(
     r"\s*[,?]?\s+and\s+(?=(?:(?:at|by|for|from|in|on|to|until) )?(?:what|when|where|who|which|how|why)\b)", re.I
 )
 LONG = 16  # words
+OWN = 3  # words with meaning before a pronoun: enough to have named what it stands for
 _SENTENCES = re.compile(r"\w{3,}[.?!]\s+\w")
 _LEAD = re.compile(r"^\s*(?:(?:and|but|or|so|also|then|ok|okay|well|sorry|hmm|um|uh)\b[\s,]*)+", re.I)
 _FRAGMENT = re.compile(r"^(?:what|how) about\s+|^(?:(?:is|does|do)\s+)?(?:the\s+)?same\s+(?:for|in)\s+", re.I)
@@ -34,6 +35,23 @@ _THING = re.compile(
     re.I,
 )
 _CLAUSE = re.compile(r",|\b(?:and|or|but|if|when|because|that)\b", re.I)
+_SENTENCE = re.compile(r"(?<=[.?!])\s+")
+_THERE = re.compile(r"(?<!\bis )(?<!\bare )\bthere(?=\s*[?.!]*$)", re.I)
+_PLACE = re.compile(r"\b(?:in|on|at|from|to)\s+(?:the\s+)?[A-Z][\w’'-]*(?:\s+[A-Z][\w’'-]*)*")
+_THEN = re.compile(r"\b(?:then|in that case)(?=\s*[?.!]*$)", re.I)
+_CASE = re.compile(r"\b(?:if|when)\s+.+$", re.I)
+_MOST = r"(?:\w{3,}est|most|maximum|minimum|best|worst|first|last)"
+_SUPERLATIVE = re.compile(rf"^(?:the\s+)?({_MOST})$", re.I)
+_OWNED = r"\b(?:the|an?|my|our)\s+"
+_WHERE = frozenset("in on at outside".split())
+_DATES = frozenset(
+    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august"
+    " september october november december".split()
+)
+_HELPING = frozenset("do does did can could may might must will would should".split())
+_ARTICLES = frozenset("the a an my our".split())
+_DONE = ("ed", "kept", "made", "paid", "sent", "held", "given", "taken")  # "are timesheets | kept"
+_BEING = frozenset("is are was were".split())
 _MANY = frozenset("they them their theirs these those".split())
 _POSSESSIVE = frozenset("his her its their theirs hers".split())
 _EMPTY_IT = re.compile(r"\bit\s+(?:take|takes|possible|true|mean|matter|rain)|\b(?:is|was)\s+it\s+(?:that|to)\b", re.I)
@@ -41,7 +59,8 @@ _NAME = re.compile(r"[A-Z][\w’'.&-]*(?:\s+(?:(?:of|the|and|de|for)\s+)*[A-Z0-9
 _ASKING = frozenset(
     "what which who whom whose when where why how is are was were do does did can could will would should may might"
     " must has have had tell me please describe explain many much long often far old big good there any some in on at"
-    " for and the a an i we you my our it he she they".split()
+    " for and the a an i we you my our it he she they least most"
+    " after before between during since until under over".split()
 )
 _VERB = frozenset(
     "get gets need needs use used make makes say says know go goes come take takes give happen happened work works cost"
@@ -60,14 +79,37 @@ def parts(question: str) -> tuple[str, ...]:
 
 def standalone(question: str, history: Sequence[Turn]) -> str:
     """The question unchanged when it can stand alone; else with what it leaves out, from the user's questions."""
-    asked = [turn.content.strip() for turn in history if turn.role == "user" and turn.content.strip()]
+    return _resolved(question, *_spoken(history))[0]
+
+
+def looser(question: str, history: Sequence[Turn]) -> tuple[str, ...]:
+    """Further forms to try when the stand-alone one is met with silence: the topic before the question as it was asked
+    ("training course: Which person takes the bookings?") and, for a pronoun, the last question before it.
+
+    () for a question that neither holds a pronoun nor takes up a word of the last question.
+    """
+    said, topics = _spoken(history)
+    topic = next((topic for topic in reversed(topics) if topic), "")
+    if not topic or topic.lower() in question.lower():
+        return ()
+    resolved, taken = _resolved(question, said, topics)
+    topical = f"{topic}: {question}"
+    if resolved == question:  # the last question before it would be what is answered
+        return (topical,) if (content(question) & content(said[-1])) - _ASKING else ()
+    # a fragment has been set in already, and what was added whole leaves nothing to add
+    return (topical, f"{said[-1]} {question}") if taken and said[-1] not in resolved else ()
+
+
+def _spoken(history: Sequence[Turn]) -> tuple[list[str], list[str]]:
+    """The user's questions and their topics, each in the light of those before it: a subject is carried along."""
     said: list[str] = []
     topics: list[str] = []
-    for earlier in asked:  # each in the light of those before it, so that a subject is carried along
-        resolved, topic = _resolved(earlier, said, topics)
-        said.append(resolved)
-        topics.append(topic or _subject(resolved))
-    return _resolved(question, said, topics)[0]
+    for turn in history:
+        if turn.role == "user" and turn.content.strip():
+            resolved, topic = _resolved(turn.content.strip(), said, topics)
+            said.append(resolved)
+            topics.append(topic or _topic(resolved))
+    return said, topics
 
 
 def _resolved(question: str, said: Sequence[str], topics: Sequence[str]) -> tuple[str, str]:
@@ -80,32 +122,38 @@ def _resolved(question: str, said: Sequence[str], topics: Sequence[str]) -> tupl
         return _set_in(fragment, said[-1]), ""
     if _ACT.search(bare):
         return f"{question.rstrip(' ?.!')}: {said[-1]}", topics[-1]
+    if (there := _THERE.search(question)) and (place := _PLACE.search(said[-1])):
+        return f"{question[: there.start()]}{place[0]}{question[there.end() :]}", topics[-1]
+    if (then := _THEN.search(question)) and (case := _CASE.search(said[-1].strip(" ?.!"))) and case.start():
+        return f"{question[: then.start()]}{case[0]}{question[then.end() :]}", topics[-1]
     if not terms(bare) or (len(bare.split()) <= 2 and set(bare.lower().split()) <= STOP):
         return f"{bare}: {said[-1]}", topics[-1]
     subject = next((topic for topic in reversed(topics) if topic), "")
-    pronoun = _PERSON.search(question)
-    if pronoun:
-        names = [name for earlier in said for name in _names(earlier)]
-        people = [name for name in names if " " in name] or names
-        if people:
-            subject = subject if subject in people else people[0]
-    else:
-        pronoun = None if _EMPTY_IT.search(question) else _THING.search(question)
+    person = _PERSON.search(question)
+    thing = None if _EMPTY_IT.search(question) else _THING.search(question)
+    names = [name for earlier in said for name in _names(earlier)] if person else []
+    if people := [name for name in names if " " in name] or names:
+        subject = subject if subject in people else people[0]
+        thing = None
+    pronoun = min(filter(None, (person, thing)), key=lambda m: m.start(), default=None)
     if not pronoun or _own_subject(question[: pronoun.start()]):
         return question, ""
     if pronoun[0].lower() in _MANY and not subject[:1].isupper():
         subject = next(filter(None, (_subject(earlier, many=True) for earlier in reversed(said))), subject)
-    return _replaced(question, pronoun, subject), subject
+    the = subject and re.search(rf"{_OWNED}{re.escape(subject)}\b", " ".join(said), re.I)
+    return _replaced(question, pronoun, f"the {subject}" if the else subject), subject
 
 
 def _own_subject(before: str) -> bool:
     """True when what stands before a pronoun names its subject already, as in "what is X and where is it"."""
-    return bool(_names(before) or (_CLAUSE.search(before) and _subject(_CLAUSE.split(before)[0])))
+    if _names(before) or len([word for word in terms(before) if word not in STOP | _ASKING]) >= OWN:
+        return True
+    return any(_subject(clause) for clause in _CLAUSE.split(before)[:-1])
 
 
 def _replaced(question: str, pronoun: re.Match[str], subject: str) -> str:
     """`subject` in the place of the pronoun; the question itself when it names the subject or there is none."""
-    if not subject or subject.lower() in question.lower():
+    if not subject or subject.removeprefix("the ").lower() in question.lower():
         return question
     owns = pronoun[0].lower() in _POSSESSIVE and not re.match(r"\s*(?:$|[?.!,])", question[pronoun.end() :])
     written = subject + (("’" if subject.endswith("s") else "’s") if owns else "")
@@ -113,21 +161,52 @@ def _replaced(question: str, pronoun: re.Match[str], subject: str) -> str:
 
 
 def _set_in(fragment: str, earlier: str) -> str:
-    """The earlier question asked again of `fragment`, in the place of a phrase that begins with the same word."""
-    base = earlier.strip(" ?.!")
+    """The earlier question asked again of `fragment`, in the place of a phrase of the same kind."""
+    base = _SENTENCE.split(earlier.strip(" ?.!"))[-1]
     lead = _PREPOSITION.match(fragment) or _MEASURE.match(fragment)
     if lead and lead.re is _PREPOSITION:
-        held = re.search(rf"\b{lead[1]}\s+(?:(?!\b(?:{_PREPOSITIONS})\b)[^,])*", base, re.I)
-        if held and held.start():
-            return f"{base[: held.start()]}{fragment}{' ' if held[0].endswith(' ') else ''}{base[held.end() :]}?"
-    elif _names(fragment) == [fragment] and (named := _names(base)):
-        before, _, after = base.rpartition(named[-1])
-        return f"{before}{fragment}{after}?"
-    elif re.match(r"an?\s", fragment, re.I) and (
-        same := re.search(r"\ban?\s+(?!day|week|month|year|hour|mile)[\w-]+", base, re.I)
-    ):
-        return f"{base[: same.start()]}{fragment}{base[same.end() :]}?"
+        place = _alike(fragment, lead[1], base)
+    else:
+        place = None if lead else _slot(fragment, base)
+    if superlative := _SUPERLATIVE.match(fragment):
+        fragment = superlative[1] if place else fragment
+    if place:
+        return f"{base[: place[0]]}{fragment}{base[place[1] :]}?"
     return f"{base} {fragment if lead else f'for {fragment}'}?"
+
+
+def _alike(fragment: str, lead: str, base: str) -> tuple[int, int] | None:
+    """Where the phrase with the same preposition stands, or one that shares a word, or one of place for a place."""
+    phrases = list(re.finditer(rf"\b({_PREPOSITIONS})\s+(?:(?!\b(?:{_PREPOSITIONS})\b)[^,])*", base, re.I))
+    same = [p for p in phrases if p[1].lower() == lead.lower()]
+    asked = content(fragment)
+    shared = [(p, word) for p in same or phrases for word in WORD.finditer(base, *p.span()) if content(word[0]) & asked]
+    if shared and shared[0][0].start():
+        return shared[0][0].start(), shared[-1][1].end()
+    if not same and lead.lower() in _WHERE and not re.search(r"\d", fragment):
+        same = [p for p in phrases if p[1].lower() in _WHERE and not re.search(r"\d", p[0])][-1:]
+    if not same or not same[0].start():
+        return None
+    return same[0].start(), same[0].start() + len(same[0][0].rstrip())
+
+
+def _slot(fragment: str, base: str) -> tuple[int, int] | None:
+    """Where the phrase stands whose place a fragment without a preposition takes; None when there is none."""
+    found: re.Match[str] | None
+    if _names(fragment) == [fragment] and (named := _names(base)):
+        return base.rindex(named[-1]), base.rindex(named[-1]) + len(named[-1])
+    if _SUPERLATIVE.match(fragment):
+        found = re.search(rf"(?<=\bthe ){_MOST}\b", base, re.I)
+    elif re.match(r"an?\s", fragment, re.I):
+        found = re.search(r"\ban?\s+(?!day|week|month|year|hour|mile)[\w-]+", base, re.I)
+    elif re.match(_OWNED, fragment, re.I):
+        head = re.escape(fragment.split()[-1])
+        found = re.search(rf"{_OWNED}[\w-]+\s+{head}\b", base, re.I)
+        found = found or re.search(rf"(?<=\bfor ){_OWNED}[\w-]+$", base, re.I)
+    else:
+        subject = re.escape(_subject(base))
+        found = re.search(rf"(?<=\bis ){subject}\b|(?<=\bare ){subject}\b", base) if subject else None
+    return found.span() if found else None
 
 
 def _names(text: str) -> list[str]:
@@ -140,9 +219,14 @@ def _names(text: str) -> list[str]:
         name = re.sub(r"[’']s$", "", " ".join(words)).strip(".’'")
         begins = match.start() == 0 or text[: match.start()].rstrip()[-1:] in (".", "?", "!")
         alone = len(match[0].split()) == 1 and begins and match[0] != text.strip()
-        if name and not alone and name.lower() not in STOP:
+        if name and not alone and name.lower() not in STOP | _DATES:
             found.append(name)
     return found
+
+
+def _topic(text: str) -> str:
+    """The subject of the last of its sentences that has one: the question, or what was said before it was asked."""
+    return next(filter(None, (_subject(sentence) for sentence in reversed(_SENTENCE.split(text)))), "")
 
 
 def _subject(text: str, many: bool = False) -> str:
@@ -154,12 +238,19 @@ def _subject(text: str, many: bool = False) -> str:
     if names and not many:
         return names[0]
     runs: list[tuple[bool, list[str]]] = [(False, [])]
+    after = ""  # the word before the run, its article apart
     for word in text.strip(" ?.!").split():
         plain = word.lower().strip("?,.!")
         if plain in _ASKING or (plain in STOP and plain != "of") or plain in _VERB or plain.endswith("ly"):
-            runs.append((plain in ("the", "a", "an", "my", "our"), []))
+            if len(runs[-1][1]) > 1 and after in _HELPING and plain not in _VERB | {"be"}:  # "the ferries | follow" on
+                runs[-1][1].pop()
+            after = plain if plain in _HELPING | _BEING or plain not in _ARTICLES else after
+            runs.append((plain in _ARTICLES, []))
         elif plain != "of" or runs[-1][1]:
             runs[-1][1].append(word.strip("?,.!"))
+    last = runs[-1][1]
+    if len(last) > 1 and (after in _HELPING or (after in _BEING and last[-1].endswith(_DONE))):
+        last.pop()
     found = [(article, " ".join(words).removesuffix(" of")) for article, words in runs if words and words != ["of"]]
     if many:
         plural = [run for _, run in found if re.search(r"[^s]s$", run.split(" of ")[0])]

@@ -104,6 +104,23 @@ def test_a_follow_up_is_made_stand_alone_and_shown(answerer):
     assert alone.query == alone.question
 
 
+def test_a_follow_up_met_with_silence_is_asked_again_with_its_topic(answerer, monkeypatch):
+    looked, judged = [], answerer._judged
+
+    def silent_unless_topical(query, *rest):
+        looked.append(query)
+        *found, groups = judged(query, *rest)
+        return *found, groups if ": " in query else []
+
+    monkeypatch.setattr(answerer, "_judged", silent_unless_topical)
+    said = ["How long is parental leave?"]
+    answer = answerer.ask("When was it requested?", history=said)
+    assert looked == ["When was parental leave requested?", "parental leave: When was it requested?"]
+    assert (answer.status, answer.query) == ("answered", looked[1])
+    silent = answerer.ask("Which letters are lost?", history=said)  # stands alone: asked once
+    assert (silent.status, silent.query, len(looked)) == ("abstained", "Which letters are lost?", 3)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(NASTY.filter(str.strip), min_size=1, max_size=4), question=NASTY.filter(lambda q: q.strip()))
 def test_offsets_hold_for_any_document_through_json(tmp_path_factory, texts, question):

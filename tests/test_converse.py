@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.converse import standalone
+from rag.converse import looser, standalone
 from rag.evaluate.rewriting import f1, interval, joined, main
 from rag.types import turns
 
@@ -20,12 +20,25 @@ FOLLOW_UPS = Path(__file__).parent.parent / "samples" / "questions" / "follow-up
         (["What is the IT budget in 2025?"], "And in 2026?", "What is the IT budget in 2026?"),
         (["How tall can a van be on Curlew?"], "And Sandpiper?", "How tall can a van be on Sandpiper?"),
         (["How much leave does a captain get?"], "and a deckhand?", "How much leave does a deckhand get?"),
-        (["How is the hybrid ferry paid for?"], "Who lent us money for it?", "Who lent us money for hybrid ferry?"),
+        (["How is the hybrid ferry paid for?"], "Who lent us money for it?", "Who lent us money for the hybrid ferry?"),
         (["Do I need receipts?"], "When do they expire?", "When do receipts expire?"),
         (["Frank Zappa"], "What was his first album?", "What was Frank Zappa’s first album?"),
         (["What is TOIL?", "Who may use it?"], "When is it lost?", "When is TOIL lost?"),
         (["May I swap a shift?"], "Why?", "Why: May I swap a shift?"),
         (["When does it open?"], "", ""),
+        (
+            ["Where is the calendar in Harbour Desk?"],
+            "How do I request leave there?",
+            "How do I request leave in Harbour Desk?",
+        ),
+        (["Who pays if a bag is lost?"], "How much do they pay then?", "How much do they pay if a bag is lost?"),
+        (["What is the lowest fare to Orrin?"], "And the highest?", "What is the highest fare to Orrin?"),
+        (["How long are letters kept?"], "And invoices?", "How long are invoices kept?"),
+        (["What is the rate for a bus?"], "What about my own van?", "What is the rate for my own van?"),
+        (["Do trains run in summer?"], "And outside the summer?", "Do trains run outside the summer?"),
+        (["Where do we wait on deck?"], "And in the office?", "Where do we wait in the office?"),
+        (["How often does the board meet?"], "How is it made up?", "How is the board made up?"),
+        (["Oil is in the sea. Must the coastguard know?"], "Can they help?", "Can the coastguard help?"),
     ],
 )
 def test_what_a_follow_up_leaves_out_is_supplied(history: list[str], question: str, expected: str) -> None:
@@ -40,12 +53,26 @@ def test_what_a_follow_up_leaves_out_is_supplied(history: list[str], question: s
         "Is it possible to leave early?",
         "define NBV",
         "I lost a bag. Who has it?",
+        "If a coach firm cancels, do they get money back?",
+        "How far off must an actual be before I justify it?",
     ],
 )
 def test_a_question_with_a_subject_of_its_own_is_left_alone(question: str) -> None:
     history = turns(["How long is parental leave?", {"role": "assistant", "content": "26 weeks"}])
     assert standalone(question, history) == question
     assert standalone("And for adoption?", ()) == "And for adoption?"
+
+
+def test_further_forms_are_for_what_follows_from_the_last_question() -> None:
+    booked = turns(["How do I book a training course?"])
+    assert looser("Which person takes the bookings?", booked) == ("training course: Which person takes the bookings?",)
+    assert looser("Who pays for it?", booked) == (
+        "training course: Who pays for it?",
+        "How do I book a training course? Who pays for it?",
+    )
+    assert looser("Who owns the moon?", booked) == ()
+    assert looser("And for part-timers?", booked) == ()  # set in already
+    assert looser("Who pays for it?", ()) == ()
 
 
 def test_figures_worked_out_by_hand() -> None:

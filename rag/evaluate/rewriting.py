@@ -3,6 +3,7 @@
 With `--follow-ups FILE --index DIR` it asks follow-ups end to end instead: right with their history against right when
 their stand-alone form (the row's `standalone`) is asked.
 
+The follow-ups with an odd id were tuned on, those with an even id are reported.
 The first half of `canard_dev` and `trec_cast` is for tuning; the second halves and all of `mtrag_rewrite` are reported.
 """
 
@@ -142,7 +143,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             chosen = Settings.load({"index": args.index})
             pairs = follow_ups(Path(args.follow_ups), Answerer.open(chosen.index, chosen))
-            print(_table(pairs))
+            odd = [pair for pair in pairs if pair[0][-1] in "13579"]
+            even = [pair for pair in pairs if pair not in odd]
+            print(
+                "\n\n".join(
+                    f"{title}\n\n{_table(half)}"
+                    for title, half in (("tuned on: odd ids", odd), ("reported: even ids", even), ("all", pairs))
+                )
+            )
             return 0
         data = args.data or Settings.load().data
         if not data:
