@@ -195,8 +195,8 @@ def test_answers_that_differ_stand_apart_with_their_dates(visit: Visit) -> None:
 def test_silence_says_why_and_shows_what_is_near_as_no_answer(visit: Visit, answerer: FakeAnswerer) -> None:
     page = visit()
     turn = ask(page, "Who owns the moon?")
-    assert turn.locator(".headline").text_content() == "The documents do not say"
-    assert "no sentence answers the question" in turn.locator(".silence").text_content()
+    assert turn.locator(".headline").text_content() == "No answer found"
+    assert "no sentence was found that answers" in turn.locator(".silence").text_content()
     assert "not an answer" in turn.locator(".nearest h3").text_content()
     assert turn.locator(".nearest li").count() == 3
     assert turn.locator("mark, blockquote, .sure").count() == 0
@@ -210,8 +210,8 @@ def test_every_reason_has_its_words(visit: Visit, answerer: FakeAnswerer) -> Non
     headlines = {
         "empty_index": "There are no documents yet",
         "filtered": "Nothing left to search",
-        "no_passage": "The documents do not say",
-        "no_span": "The documents do not say",
+        "no_passage": "No answer found",
+        "no_span": "No answer found",
         "low_confidence": "No sure answer",
     }
     assert set(headlines) == set(get_args(Reason))

@@ -153,7 +153,7 @@ def test_the_web_component_answers_in_the_portal_s_own_page(page: Any, world: tu
     )
     chat.locator("input").fill("Who owns the moon?")
     page.keyboard.press("Enter")
-    chat.locator(".turn", has_text="The documents do not say").wait_for()
+    chat.locator(".turn", has_text="No answer found").wait_for()
     assert (
         page.evaluate("document.querySelector('aside pullquote-chat').shadowRoot.querySelectorAll('.turn').length") == 2
     )

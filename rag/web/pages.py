@@ -19,9 +19,11 @@ _PAGE = """<!doctype html>
 """
 
 
-def library(title: str, session: bool = False) -> str:
-    """The library page of the app called `title`; in a `session` it offers the sign-out."""
-    return _page("library", f"{LIBRARY['title']} · {title}", LIBRARY, " data-session" if session else "")
+def library(title: str, session: bool = False, alone: bool = True) -> str:
+    """The library page of the app called `title`; in a `session` it offers the sign-out. Where nobody signs in, no
+    visitor is told from another: `alone` is False."""
+    words = LIBRARY if alone else {**LIBRARY, "private": LIBRARY["open"]}
+    return _page("library", f"{LIBRARY['title']} · {title}", words, " data-session" if session else "")
 
 
 def sign_out(title: str, session: bool) -> str:

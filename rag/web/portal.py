@@ -99,7 +99,7 @@ def create_app(answerer: Answerer, settings: Settings) -> FastAPI:
 
     @app.get("/library")
     def library(request: Request) -> HTMLResponse:
-        return HTMLResponse(pages.library(settings.title, identify(request).session))
+        return HTMLResponse(pages.library(settings.title, identify(request).session, bool(settings.login)))
 
     if login.sessions:
         oidc.mount(app, settings, login)

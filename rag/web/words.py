@@ -132,8 +132,11 @@ WORDS: dict[str, Any] = {
     "confidence_note": "Confidence {percent} %: of the answers shown with this figure, about {percent} in 100 should "
     "be right. It was measured on test questions, not on your documents.",
     "silence": {
-        "no_passage": ["The documents do not say", "No passage is close enough to this question."],
-        "no_span": ["The documents do not say", "They touch on this subject, but no sentence answers the question."],
+        "no_passage": ["No answer found", "No passage is close enough to this question."],
+        "no_span": [
+            "No answer found",
+            "The documents touch on this subject, but no sentence was found that answers the question.",
+        ],
         "low_confidence": ["No sure answer", "A possible answer was found, but it is too doubtful to be shown as one."],
         "filtered": ["Nothing left to search", "The filters leave no document. Widen them and ask again."],
         "empty_index": ["There are no documents yet", "Index a folder with “rag index FOLDER”, then ask again."],
@@ -172,6 +175,7 @@ LIBRARY: dict[str, Any] = {
     "choose_folder": "Choose a folder",
     "share": "Who may read them:",
     "private": "Only you",
+    "open": "Whoever opens this page",
     "group": "You and {group}",
     "everyone": "Everyone",
     "uploads": "Your uploads",

@@ -155,8 +155,9 @@ function searched({ answer }) {
 
 function acts(turn) {
   const below = el("div", { class: "below" });
+  const under = (...nodes) => { below.replaceChildren(...nodes); below.scrollIntoView({ block: "nearest" }); };
   const act = (name, action, attributes = {}) => el("button", { type: "button", class: `act ${name}`, onclick: action, ...attributes }, attributes.label ?? words[name]);
-  const edit = act("edit", () => below.replaceChildren(editor(turn, below)));
+  const edit = act("edit", () => under(editor(turn, below)));
   if (!turn.mine) return el("div", { class: "acts" }, el("p", {}, edit), below);
   const unshare = act("unshare", async () => {
     await attempt(call(`chat/turns/${turn.id}/share`, { shared: false }), words.unshared);
@@ -168,16 +169,16 @@ function acts(turn) {
     if (!(await attempt(call(`chat/turns/${turn.id}/share`, { shared: true })))) return;
     unshare.hidden = false;
     copied(address, words.linked, fill(words.link_shown, { link: address }));
-    below.replaceChildren(el("p", { class: "kept" }, words.linked, " ", el("a", { href: address }, address)));
+    under(el("p", { class: "kept" }, words.linked, " ", el("a", { href: address }, address)));
   });
   const rate = async (rating) => {
     if (!(await attempt(call(`chat/turns/${turn.id}/feedback`, rating), words.thanks))) return;
     mark(rating);
-    below.replaceChildren(el("p", { class: "kept" }, words.thanks));
+    under(el("p", { class: "kept" }, words.thanks));
   };
   const good = act("good", () => rate({ good: true }), { label: "👍", "aria-label": words.good, title: words.good });
   const bad = act("bad", () => {
-    below.replaceChildren(complaint(turn, below, rate));
+    under(complaint(turn, below, rate));
     below.querySelector("input").focus();
     below.scrollIntoView({ block: "nearest" });
   }, { label: "👎", "aria-label": words.bad, title: words.bad });
