@@ -135,7 +135,12 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, patience: float = PATIENCE) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=2
+                app,
+                log_level="warning",
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+                timeout_keep_alive=75,  # longer than proxies keep one: it must not end just as it is used again
             )
         )
         self._state = app.state
