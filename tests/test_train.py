@@ -95,6 +95,57 @@ def test_lone_sentences_get_neighbours_and_keep_their_evidence() -> None:
         assert not row.answers
 
 
+def test_our_own_questions_take_their_passage_from_its_set(tmp_path: Path, monkeypatch) -> None:
+    write(tmp_path, "a", [span(i, town) for town in TOWNS for i in range(4)])
+    asked = [
+        {"passage": "a/Alba-1", "question": "How often can one cross the water?", "start": 32, "end": 41},
+        {"passage": "a/Alba-1", "question": "How many bridges had Alba lost?"},
+        {"passage": "a/Ghent-9", "question": "How old is Ghent?"},
+    ]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked), "utf-8")
+    monkeypatch.setattr(data, "WRITTEN", tmp_path / "questions.jsonl")
+    found = data.load(tmp_path, {"a": (0.7, None), "written": (0.3, None)}, share=0.2)
+    first, second = sorted(found.train["written"] + found.held["written"], key=lambda row: row.id)
+    assert first.context == second.context == span(1, "Alba")["context"]
+    assert [first.context[a:b] for a, b in first.answers] == ["3 bridges"]
+    assert first.group == "Alba"
+    assert not second.answerable
+    assert found.bad == {"written": 1}
+    assert "a/Ghent-9" in found.named[0]
+
+
+def test_what_we_wrote_has_places_and_no_passage() -> None:
+    rows = [json.loads(line) for line in data.WRITTEN.read_text("utf-8").splitlines()]
+    assert len(rows) > 10_000
+    assert {key for row in rows for key in row} == {"passage", "question", "start", "end"}
+    assert all(0 <= row["start"] < row["end"] for row in rows if "start" in row)
+    assert 0.45 < sum("start" in row for row in rows) / len(rows) < 0.55
+
+
+def test_a_document_that_answers_teaches_relevance_and_no_place(tmp_path: Path) -> None:
+    folder = tmp_path / "retrieval" / "faq"
+    folder.mkdir(parents=True)
+    texts = [f"{town} has a bridge. It is {'long and ' * 60}old." for town in TOWNS]
+    write(
+        folder, "corpus", [{"_id": town, "title": town, "text": text} for town, text in zip(TOWNS, texts, strict=True)]
+    )
+    write(folder, "queries", [{"_id": f"q-{town}", "text": f"What of {town}?"} for town in TOWNS])
+    (folder / "qrels.tsv").write_text("".join(f"q-{town}\t{town}\t1\n" for town in TOWNS), "utf-8")
+    (tmp_path / "train").mkdir()
+    found = data.load(tmp_path, {"faq": (1.0, None)}, share=0.2)
+    rows = found.train["faq"]
+    assert all(row.whole and row.answerable and row.context.startswith(f"{row.id[2:]}. ") for row in rows)
+    example = examples.positive(rows[0], 120, random.Random(0))
+    assert example.answerable
+    assert (example.answer, example.evidence) == (None, ())
+    assert rows[0].context.startswith(example.context)
+    drawn = examples.Source(found, 1, 64).chunk(0, 1.0)
+    assert {one.answerable for one in drawn} == {True, False}
+    out = Reader(TINY)(*(torch.ones(2, 8, dtype=torch.int64),) * 3)
+    batch = examples.collate([(e, tokenizer().encode(e.question, e.context)) for e in drawn if e.answerable][:2], 8)
+    assert loop.losses(out, batch, RECIPE)["evidence"].item() == 0
+
+
 def test_sentences_cover_the_text() -> None:
     text = 'He said "No." Then he left.\n\nAt 3.5 km it ended! '
     assert "".join(text[a:b] for a, b in data.sentences(text)) == text

@@ -1,9 +1,12 @@
 """Training rows: read from a folder of `*.jsonl.gz`, checked, and split by article into training and validation.
 
-Two kinds of row are understood (the layout of the data folder's README):
-span rows {"id", "question", "context", "answers": [{"text", "answer_start"}], "title"?} and
+Three kinds of set are understood (the layout of the data folder's README):
+span rows {"id", "question", "context", "answers": [{"text", "answer_start"}], "title"?};
 answer-sentence rows {"id", "question", "candidates": [{"text", "label"}]}, which become passages whose
-evidence is known and whose short answer is not. All offsets are Unicode code points, half-open.
+evidence is known and whose short answer is not; and retrieval sets, whose documents are known to answer, and no more.
+Beside them stand the questions that we wrote about passages of these sets (`WRITTEN`):
+{"passage": "SET/ID of a row with that passage", "question", "start"?, "end"?}, without a place where nothing answers.
+All offsets are Unicode code points, half-open.
 """
 
 from __future__ import annotations
@@ -18,9 +21,13 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+from rag.evaluate.beir import beir_documents, beir_questions
+from rag.evaluate.datasets import Question
+
 Range = tuple[int, int]
 
-# Share of the drawn examples, and the most rows that are read. A set that is not named here is not trained on.
+WRITTEN = Path(__file__).parents[2] / "samples" / "written" / "questions.jsonl"
+# Weight among the drawn examples, and the most rows that are read. A set that is not named here is not trained on.
 MIXTURE: dict[str, tuple[float, int | None]] = {
     "squad1_train_part": (0.31, None),
     "squadshifts_new_wiki_part": (0.15, None),
@@ -33,6 +40,8 @@ MIXTURE: dict[str, tuple[float, int | None]] = {
     "policyqa_devtest": (0.03, 3000),
     "selqa_dev": (0.04, None),
     "squad2_train_extra": (0.02, None),
+    "medquad": (0.09, 6000),
+    "written": (0.40, None),
 }
 _SENTENCE = re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n+")
 
@@ -52,6 +61,11 @@ class Row:
     @property
     def answerable(self) -> bool:
         return bool(self.answers or self.evidence)
+
+    @property
+    def whole(self) -> bool:
+        """Known to answer, nobody says where."""
+        return self.evidence == ((0, len(self.context)),)
 
 
 @dataclass
@@ -118,6 +132,8 @@ def sentence_rows(source: str, raws: list[dict]) -> list[Row]:
 
 def read(folder: Path, source: str, limit: int | None, corpus: Corpus) -> list[Row]:
     """The good rows of one set; bad ones are counted and named in `corpus`."""
+    if (folder.parent / "retrieval" / source).is_dir():
+        return sampled(document_rows(source, folder.parent / "retrieval" / source), source, limit)
     path = next((p for ext in ("jsonl.gz", "jsonl") if (p := folder / f"{source}.{ext}").exists()), None)
     if path is None:
         return []
@@ -137,7 +153,37 @@ def read(folder: Path, source: str, limit: int | None, corpus: Corpus) -> list[R
     rows += sentence_rows(source, raws)
     sizes = Counter(row.group for row in rows)  # a title over a quarter of the rows names no article
     rows = [replace(row, group=row.context) if sizes[row.group] > len(rows) / 4 else row for row in rows]
+    return sampled(rows, source, limit)
+
+
+def sampled(rows: list[Row], source: str, limit: int | None) -> list[Row]:
     return random.Random(source).sample(rows, limit) if limit and len(rows) > limit else rows
+
+
+def document_rows(source: str, folder: Path) -> list[Row]:
+    """The questions of a retrieval set, each with a document that answers it, its title first."""
+    texts = {d.id: f"{d.title}. {d.text}" if d.title else d.text for d in beir_documents(folder)}
+    rows = []
+    for question in beir_questions(folder):
+        if isinstance(question, Question):
+            context = texts[max(question.relevant, key=lambda name: question.relevant[name])]
+            rows.append(Row(source, question.id, question.question, context, (), ((0, len(context)),), context))
+    return rows
+
+
+def written_rows(path: Path, sets: dict[str, list[Row]], corpus: Corpus) -> list[Row]:
+    """Our own questions about passages of `sets`; one whose passage is not there is counted and named."""
+    first = {f"{row.source}/{row.id}": row for rows in sets.values() for row in rows}
+    found = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else (), 1):
+        raw = json.loads(line)
+        if (about := first.get(raw["passage"])) is None:
+            corpus.bad["written"] += 1
+            corpus.named.append(f"written:{number}: no passage {raw['passage']}")
+            continue
+        place = ((raw["start"], raw["end"]),) if "start" in raw else ()
+        found.append(Row("written", str(number), raw["question"], about.context, place, (), about.group))
+    return found
 
 
 def held_groups(rows: list[Row], share: float) -> set[str]:
@@ -158,6 +204,8 @@ def load(folder: Path, mixture: dict[str, tuple[float, int | None]] | None = Non
     folder = folder / "train" if (folder / "train").is_dir() else folder
     corpus = Corpus({}, {}, {})
     rows = {name: found for name, (_, limit) in mixture.items() if (found := read(folder, name, limit, corpus))}
+    if "written" in mixture and (found := written_rows(WRITTEN, rows, corpus)):
+        rows["written"] = found
     if not rows:
         raise SystemExit(f"no training set in {folder}; expected {', '.join(mixture)} as .jsonl.gz")
     held: set[str] = set()

@@ -17,6 +17,7 @@ from rag.train import negatives
 from rag.train.data import Corpus, Range, Row, sentences
 
 CHARACTERS = 4.4  # about as many characters as one token has
+WHOLE = 0.6  # share of the rows with a whole document that are shown with another one
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,12 @@ def positive(row: Row, limit: int, rng: random.Random, question: str | None = No
     """The row itself, its passage cropped; of several answers a random one."""
     answer = rng.choice(row.answers) if row.answers else None
     keep = answer or (rng.choice(row.evidence) if row.evidence else None)
+    if row.whole:
+        keep = sentences(row.context)[0]
     low, high = crop(row.context, keep, limit, rng)
     shift = None if answer is None else (answer[0] - low, answer[1] - low)
     known = row.evidence or tuple(s for s in sentences(row.context) if answer and s[0] < answer[1] and answer[0] < s[1])
+    known = () if row.whole else known
     inside = tuple((max(a, low) - low, min(b, high) - low) for a, b in known if a < high and low < b)
     return Example(question or row.question, row.context[low:high], shift, inside, row.answerable)
 
@@ -129,7 +133,7 @@ class Source:
                 tokens = 110 if progress < self.short else rng.choice((140, 160, 190, 235))
                 limit = int(tokens * CHARACTERS)
                 example = None
-                if row.answerable and rng.random() < self.share:
+                if row.answerable and rng.random() < (WHOLE if row.whole else self.share):
                     example = negative(row, self.near[name], limit, rng)
                 example = example or positive(row, limit, rng)
                 made.append((negatives.roughened(example.question, rng), example))

@@ -96,7 +96,8 @@ def losses(out: Output, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
             where = where + (best - inside.gather(1, target.clamp(min=0)[:, None]).squeeze(1))[known].mean() / 2
         nothing = nothing + F.softplus(sign * (best - logits[:, 0])).mean() / 2
     token = F.binary_cross_entropy_with_logits(out.evidence, batch.evidence, reduction="none") * batch.passage
-    quote = (token.sum(1) / batch.passage.sum(1).clamp(min=1)).mean()
+    place = batch.evidence.any(1) | (batch.answerable == 0)  # a whole document that answers teaches nothing of where
+    quote = (place * token.sum(1) / batch.passage.sum(1).clamp(min=1)).mean()
     relevant = F.binary_cross_entropy_with_logits(out.relevance, batch.answerable)
     return {
         "span": where,
@@ -177,7 +178,7 @@ class Run:
 
     def label(self) -> None:
         """One round of self-training: short answers for the rows that know only the sentence."""
-        rows = [row for rows in self.source.rows.values() for row in rows if row.evidence]
+        rows = [row for rows in self.source.rows.values() for row in rows if row.evidence and not row.whole]
         found = selftrain.answers(self.averaged(), self.tokenizer, rows, SURE)
         self.at.labelled += 1
         new = self.labels.with_suffix(f".{os.getpid()}")

@@ -18,7 +18,7 @@ from rag.index import Index
 from rag.retrieve import retrieve
 from rag.types import Filters, Hit
 
-WRONG = 3  # passages that do not answer, for each question
+WRONG = 2  # passages that do not answer, for each question
 POOL = 8  # of so many that the retriever finds
 
 

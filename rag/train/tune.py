@@ -125,6 +125,8 @@ def figures(model: Reader, tokenizer: examples.Tokenizer, corpus: data.Corpus) -
     if public:
         others = replace(corpus, held={name: corpus.held[name] for name in public})
         made["public"] = validate.validate(predict, tokenizer, validate.rows_for(others, 500))
+        if "written" in public:
+            made["written"] = validate.validate(predict, tokenizer, corpus.held["written"])
     return made
 
 

@@ -38,7 +38,7 @@ def rows_for(corpus: Corpus, size: int) -> list[Row]:
     wiki = [r for name in ("squad1_train_part", "squadshifts_new_wiki_part") for r in corpus.held.get(name, ())]
     spans = wiki or [r for rows in corpus.held.values() for r in rows if r.answers]
     chosen = rng.sample(spans, min(size, len(spans)))
-    real = [r for rows in corpus.held.values() for r in rows if not r.answerable]
+    real = [r for name, rows in corpus.held.items() for r in rows if not r.answerable and name != "written"]
     false = rng.sample(real, min(size // 2, len(real)))
     near = negatives.NearMisses(spans)
     for row in chosen[: size - len(false)]:
