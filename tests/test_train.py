@@ -98,7 +98,7 @@ def test_lone_sentences_get_neighbours_and_keep_their_evidence() -> None:
 def test_our_own_questions_take_their_passage_from_its_set(tmp_path: Path, monkeypatch) -> None:
     write(tmp_path, "a", [span(i, town) for town in TOWNS for i in range(4)])
     asked = [
-        {"passage": "a/Alba-1", "question": "How often can one cross the water?", "start": 32, "end": 41},
+        {"passage": "a/Alba-1", "question": "How often can one cross the water?", "start": 33, "end": 42},
         {"passage": "a/Alba-1", "question": "How many bridges had Alba lost?"},
         {"passage": "a/Ghent-9", "question": "How old is Ghent?"},
     ]
