@@ -9,7 +9,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt LICENSE README.md ./
 COPY rag rag
 RUN pip install --index-url https://download.pytorch.org/whl/cpu "torch>=2.4,<2.14" \
-    && pip install --constraint constraints.txt ".[postgres]" \
+    && pip install --constraint constraints.txt ".[postgres,oidc]" \
     && rag models prepare
 
 FROM python:3.12-slim-bookworm
