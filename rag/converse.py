@@ -16,7 +16,7 @@ _ASKS = re.compile(r"^\W*(?:\w+\s+){0,2}?(?:what|when|where|who|which|how|why)\b
 _AND_ASKS = re.compile(
     r"\s*[,?]?\s+and\s+(?=(?:(?:at|by|for|from|in|on|to|until) )?(?:what|when|where|who|which|how|why)\b)", re.I
 )
-LONG = 16  # words
+LONG = 14  # words
 OWN = 3  # words with meaning before a pronoun: enough to have named what it stands for
 _SENTENCES = re.compile(r"\w{3,}[.?!]\s+\w")
 _LEAD = re.compile(r"^\s*(?:(?:and|but|or|so|also|then|ok|okay|well|sorry|hmm|um|uh)\b[\s,]*)+", re.I)
@@ -27,8 +27,11 @@ _MEASURE = re.compile(r"^\w+ (?:days?|weeks?|months?|years?|hours?|minutes?) (?:
 _CLAUSAL = re.compile(
     r"\b(?:wh\w+|how|is|are|am|was|were|do|does|did|can|could|will|would|should|may|might|must|has|have|had)\b", re.I
 )
-_ACT = re.compile(r"\b(?:do|does|did|doing|done)\s+(?:it|this|that|so)\b", re.I)
-_PERSON = re.compile(r"\b(?:he|she|him|himself|herself|his|hers|her)\b", re.I)
+_ACT = re.compile(  # "do it", and not "does it work"
+    rf"\b(?:do|does|did|doing|done)\s+(?:it|this|that|so)\b(?=\s*(?:$|[?.!,]|(?:{_PREPOSITIONS}|as|too|again|alone)\b))",
+    re.I,
+)
+_PERSON = re.compile(r"\b(?:he|she|him|his|hers|her)\b", re.I)
 _THING = re.compile(
     r"\b(?:(?:it|they|them|its|their|theirs)\b|(?:this|that|these|those)(?=\s*[?.!,]|\s*$|\s+(?:is|are|was|were|do|"
     r"does|did|can|will|apply|applies|cost|costs|take|takes|happen|happens|mean|means|work|works)\b))",
@@ -52,9 +55,18 @@ _HELPING = frozenset("do does did can could may might must will would should".sp
 _ARTICLES = frozenset("the a an my our".split())
 _DONE = ("ed", "kept", "made", "paid", "sent", "held", "given", "taken")  # "are timesheets | kept"
 _BEING = frozenset("is are was were".split())
+_BEFORE_THAT = _HELPING | _BEING | STOP | frozenset("about like before after during".split())
 _MANY = frozenset("they them their theirs these those".split())
 _POSSESSIVE = frozenset("his her its their theirs hers".split())
-_EMPTY_IT = re.compile(r"\bit\s+(?:take|takes|possible|true|mean|matter|rain)|\b(?:is|was)\s+it\s+(?:that|to)\b", re.I)
+_EMPTY_IT = re.compile(  # "it" that stands for what follows
+    r"\bit\s+(?:take|takes|possible|true|mean|matter|rain)|\b(?:is|was)\s+it\s+(?:that|to)\b|\b(?:is|was)\s+it\s+"
+    r"(?:called|considered)\s+when\b|\bit\s+(?:(?:is|was)\s+)?(?:said|believed|known|understood|argued)\s+that\b|"
+    r"\b(?:is|was)\s+it\s+(?:so\s+|too\s+)?(?:hard|difficult|easy|safe|important|necessary|ok|okay|legal|common)\s.*\bto\b",
+    re.I,
+)
+_RELATIVE = re.compile(r"(\w+)\s+$")  # the word before "that"
+_OWN_NAME = re.compile(r"\b(?:do|does|did|can|could|will|would|is|was|were|are|has|had)\s+(?:the\s+)?[A-Z]")
+_QUOTED = re.compile(r"[\"“][^\"”]*[\"”]")
 _NAME = re.compile(r"[A-Z][\w’'.&-]*(?:\s+(?:(?:of|the|and|de|for)\s+)*[A-Z0-9][\w’'.&-]*)*")
 _ASKING = frozenset(
     "what which who whom whose when where why how is are was were do does did can could will would should may might"
@@ -136,12 +148,23 @@ def _resolved(question: str, said: Sequence[str], topics: Sequence[str]) -> tupl
         subject = subject if subject in people else people[0]
         thing = None
     pronoun = min(filter(None, (person, thing)), key=lambda m: m.start(), default=None)
-    if not pronoun or _own_subject(question[: pronoun.start()]):
+    if not pronoun or _stands_for_its_own(question, pronoun):
         return question, ""
     if pronoun[0].lower() in _MANY and not subject[:1].isupper():
         subject = next(filter(None, (_subject(earlier, many=True) for earlier in reversed(said))), subject)
     the = subject and re.search(rf"{_OWNED}{re.escape(subject)}\b", " ".join(said), re.I)
     return _replaced(question, pronoun, f"the {subject}" if the else subject), subject
+
+
+def _stands_for_its_own(question: str, pronoun: re.Match[str]) -> bool:
+    """True when a pronoun stands for something in its own question."""
+    before, after = question[: pronoun.start()], question[pronoun.end() :]
+    word = pronoun[0].lower()
+    if any(quoted.start() < pronoun.start() < quoted.end() for quoted in _QUOTED.finditer(question)):
+        return True
+    if word == "that" and (last := _RELATIVE.search(before)) and last[1].lower() not in _BEFORE_THAT:
+        return True  # "the words that are used"
+    return bool(_OWN_NAME.search(after)) or _own_subject(before)
 
 
 def _own_subject(before: str) -> bool:
@@ -219,7 +242,7 @@ def _names(text: str) -> list[str]:
         name = re.sub(r"[’']s$", "", " ".join(words)).strip(".’'")
         begins = match.start() == 0 or text[: match.start()].rstrip()[-1:] in (".", "?", "!")
         alone = len(match[0].split()) == 1 and begins and match[0] != text.strip()
-        if name and not alone and name.lower() not in STOP | _DATES:
+        if name and not alone and (name.lower() not in STOP | _DATES or (len(name) > 1 and name.isupper())):
             found.append(name)
     return found
 

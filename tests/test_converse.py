@@ -38,6 +38,9 @@ FOLLOW_UPS = Path(__file__).parent.parent / "samples" / "questions" / "follow-up
         (["Do trains run in summer?"], "And outside the summer?", "Do trains run outside the summer?"),
         (["Where do we wait on deck?"], "And in the office?", "Where do we wait in the office?"),
         (["How often does the board meet?"], "How is it made up?", "How is the board made up?"),
+        (["What is the fuel card?"], "How does it work?", "How does the fuel card work?"),
+        (["May I swap a shift?"], "How do I do it?", "How do I do it: May I swap a shift?"),
+        (["Does the US Coastguard answer?"], "Where is it based?", "Where is the US Coastguard based?"),
         (["Oil is in the sea. Must the coastguard know?"], "Can they help?", "Can the coastguard help?"),
     ],
 )
@@ -55,6 +58,12 @@ def test_what_a_follow_up_leaves_out_is_supplied(history: list[str], question: s
         "I lost a bag. Who has it?",
         "If a coach firm cancels, do they get money back?",
         "How far off must an actual be before I justify it?",
+        "What are the forms that are sent to the harbour?",
+        "What is it called when a ferry turns back?",
+        "Is it hard to get a berth?",
+        "Which rule says that “they may not board”?",
+        "After his promotion, what did Captain Adair do?",
+        "Who put himself on the list?",
     ],
 )
 def test_a_question_with_a_subject_of_its_own_is_left_alone(question: str) -> None:

@@ -33,6 +33,7 @@ from rag.types import Turn
 
 SETS = ("canard_dev", "trec_cast", "mtrag_rewrite")
 RESAMPLES = 1_000
+_ABOUT = re.compile(r"\W*(?:(?:and|but|so|ok|okay)\W+)?(?:what|how) about\b", re.I)
 Rewriter = Callable[[str, Sequence[Turn]], str]
 
 
@@ -91,9 +92,13 @@ def interval(scores: Sequence[float], seed: int = 0) -> tuple[float, float, floa
     return float(values.mean()), float(low), float(high)
 
 
-def kept(rows: Sequence[Row]) -> tuple[int, int]:
-    """(left as they were, all) of the follow-ups that stand alone already: their reference has the same words."""
+def kept(rows: Sequence[Row], whole: bool = False) -> tuple[int, int]:
+    """(left as they were, all) of the follow-ups that stand alone already: their reference has the same words.
+
+    `whole` counts whole questions only: "What about X?" asks nothing by itself, also where its reference leaves it so.
+    """
     alone = [row for row in rows if row.history and f1(row.question, row.reference) == 1.0]
+    alone = [row for row in alone if not (whole and _ABOUT.match(row.question))]
     return sum(standalone(row.question, row.history) == row.question for row in alone), len(alone)
 
 
@@ -159,14 +164,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RagError as error:
         print(f"rag: {error}", file=sys.stderr)
         return 1
-    print(f"| set | rows | {' | '.join(REWRITERS)} | stand-alone kept |\n|---|---|{'---|' * len(REWRITERS)}---|")
+    print(f"| set | rows | {' | '.join(REWRITERS)} | stand-alone kept | whole questions kept |")
+    print(f"|---|---|{'---|' * len(REWRITERS)}---|---|")
     for name, rows in sets.items():
         cells = []
         for rewrite in REWRITERS.values():
             mean, low, high = interval([f1(rewrite(row.question, row.history), row.reference) for row in rows])
             cells.append(f"{mean:.3f} ({low:.3f}–{high:.3f})")
-        same, alone = kept(rows)
-        print(f"| {name} | {len(rows)} | {' | '.join(cells)} | {same}/{alone} ({same / max(1, alone):.1%}) |")
+        cells += [
+            f"{same}/{alone} ({same / max(1, alone):.1%})" for same, alone in (kept(rows), kept(rows, whole=True))
+        ]
+        print(f"| {name} | {len(rows)} | {' | '.join(cells)} |")
     return 0
 
 
