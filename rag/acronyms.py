@@ -34,13 +34,12 @@ def expanded(
     wanted = sorted(forms | set(map(initials, _runs(words))))
     if not wanted:
         return question
-    meant: dict[str, dict[str, str]] = {}  # acronym → phrase, both in lower case → acronym and phrase as written
+    meant: dict[str, dict[str, tuple[str, str]]] = {}  # acronym → phrase, both in lower case → both as written
     for short, phrase in (pair for text in texts(wanted) for pair in definitions(text)):
-        meant.setdefault(short.lower(), {}).setdefault(_plain(phrase), f"{short}\0{phrase}")
+        meant.setdefault(short.lower(), {}).setdefault(_plain(phrase), (short, phrase.replace("\0", " ")))
     said = _plain(question)
     for low in wanted:
-        for plain, written in meant.get(low, {}).items():
-            short, phrase = written.split("\0")
+        for plain, (short, phrase) in meant.get(low, {}).items():
             has_short, has_phrase = f" {low} " in said, plain in said
             if has_short and not has_phrase and low in forms and len(meant[low]) == 1:
                 question = _behind(question, [low], phrase)

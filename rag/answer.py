@@ -11,19 +11,22 @@ from rag import calibrate, decide
 from rag.acronyms import expanded
 from rag.cite import cite
 from rag.converse import looser, parts, standalone
-from rag.errors import BadInput
+from rag.errors import BadInput, Busy, NotFound
 from rag.fluent import fluent
 from rag.index import Index
 from rag.read import PassageReader, Reader, open_reader
+from rag.readable import Readable
 from rag.retrieve import Mode, retrieve
 from rag.settings import Settings
 from rag.spell import corrected
-from rag.types import Answer, AnswerItem, Filters, Hit, Nearest, Reading, Reason, Turn, turns
+from rag.types import Answer, AnswerItem, Document, Filters, Hit, Nearest, Reading, Reason, Turn, turns
 
 MAX_QUESTION = 2_000  # characters
 NEAREST = 3
+ATTEMPTS = 3  # readings of a question whose documents change meanwhile
 DEFINING = 100  # passages in which the definition of an acronym is looked for
 
+Found = tuple[str, Sequence[Hit], Sequence[Reading], list[decide.Candidate], list[list[decide.Candidate]]]
 Look = tuple[Sequence[Hit], Sequence[Reading], Sequence[decide.Candidate]]
 
 Progress = Callable[[str, float], None]  # a stage and its milliseconds
@@ -63,17 +66,12 @@ class Answerer:
         Raises BadInput for a question that is none.
         """
         clock = Clock(progress)
-        query = self.query(question, history, filters)
-        hits, readings, ranked, groups = self._judged(query, filters, clock, seen)
-        for form in () if groups else looser(fluent(checked(question)), turns(history)):
-            searched = self._searched(form, filters)
-            if (judged := self._judged(searched, filters))[-1]:
-                query, (hits, readings, ranked, groups) = searched, judged
+        for _ in range(ATTEMPTS):
+            query, hits, readings, ranked, groups = self._found(question, history, filters, clock, seen)
+            if (documents := self._documents(groups, filters)) is not None:
                 break
-        if two := self._two(query, filters):
-            groups, ranked = two, [min((group[0] for group in two), key=lambda c: c.probability)]
-        names = {candidate.hit.document_id for group in groups for candidate in group}
-        documents = {name: self.index.document(name) for name in sorted(names)}
+        else:
+            raise Busy("the documents change faster than they are read; ask again in a moment")
         groups = decide.whole(groups, documents, query)
         shown = [candidate for group in groups for candidate in group]
         citations = tuple(cite(documents[c.hit.document_id], c, n) for n, c in enumerate(shown, 1))
@@ -133,6 +131,36 @@ class Answerer:
             return (found[key].text for key in keys if key in found)
 
         return expanded(corrected(alone, known, lambda word: self.index.frequency(word, filters)), known, texts)
+
+    def _found(
+        self, question: str, history: Sequence[str | Mapping[str, str] | Turn], filters: Filters, clock: Clock,
+        seen: Seen | None,
+    ) -> Found:  # fmt: skip
+        """The query that gave the most, and what was found for it."""
+        query = self.query(question, history, filters)
+        hits, readings, ranked, groups = self._judged(query, filters, clock, seen)
+        for form in () if groups else looser(fluent(checked(question)), turns(history)):
+            searched = self._searched(form, filters)
+            if (judged := self._judged(searched, filters))[-1]:
+                query, (hits, readings, ranked, groups) = searched, judged
+                break
+        if two := self._two(query, filters):
+            groups, ranked = two, [min((group[0] for group in two), key=lambda c: c.probability)]
+        return query, hits, readings, ranked, groups
+
+    def _documents(
+        self, groups: Sequence[Sequence[decide.Candidate]], filters: Filters
+    ) -> dict[str, Document] | None:  # fmt: skip
+        """The documents of the candidates; None when one was changed, hidden or removed since it was read."""
+        readable, found = Readable(self.index, filters.groups), {}
+        for hit in (candidate.hit for group in groups for candidate in group):
+            try:
+                document = found.setdefault(hit.document_id, readable.document(hit.document_id))
+            except NotFound:
+                return None
+            if document.text[hit.start : hit.end] != hit.text:
+                return None
+        return found
 
     def look(
         self, query: str, filters: Filters = Filters(), clock: Clock | None = None, seen: Seen | None = None  # noqa: B008
@@ -197,8 +225,10 @@ class Clock:
 
 
 def checked(question: str) -> str:
-    """The question without outer white space. Raises BadInput when it is empty or too long."""
-    stripped = question.strip() if isinstance(question, str) else ""
+    """The question with one space between words. Raises BadInput when it is empty, too long or no text."""
+    stripped = " ".join(question.split()) if isinstance(question, str) else ""
+    if any("\ud800" <= c <= "\udfff" for c in stripped):
+        raise BadInput("the question holds half of a character; type it again")
     if not stripped:
         raise BadInput("the question is empty; type one")
     if len(stripped) > MAX_QUESTION:

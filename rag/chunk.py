@@ -23,7 +23,7 @@ Count = Callable[[Sequence[str]], Sequence[int]]
 
 # A sentence ends at . ! ? … (or a CJK full stop), closing quotes or brackets included, before white space and
 # anything that does not go on in lower case. Abbreviations and initials do not end one.
-_END = regex.compile(r"(?:[.!?…]+[\"'”’»)\]]*(?=\s+[^\s\p{Ll}])|[。！？｡]+[」』”’）]*)")
+_END = regex.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s+[^\s\p{Ll}])|[。！？｡]+[」』”’）]*)")
 _ABBREVIATION = regex.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|sr|jr|st|vs|etc|cf|approx|ext|dept|inc|ltd|co|corp|gen|capt|col|sgt|rev|hon"
     r"|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|vol|pp|ed|eds|al)|\b[\p{L}](?:\.[\p{L}])*)\.$",

@@ -16,6 +16,7 @@ _ASKS = re.compile(r"^\W*(?:\w+\s+){0,2}?(?:what|when|where|who|which|how|why)\b
 _AND_ASKS = re.compile(
     r"\s*[,?]?\s+and\s+(?=(?:(?:at|by|for|from|in|on|to|until) )?(?:what|when|where|who|which|how|why)\b)", re.I
 )
+SAID = 2_000  # characters of an earlier question that are looked at
 LONG = 14  # words
 OWN = 3  # words with meaning before a pronoun: enough to have named what it stands for
 _SENTENCES = re.compile(r"\w{3,}[.?!]\s+\w")
@@ -117,8 +118,8 @@ def _spoken(history: Sequence[Turn]) -> tuple[list[str], list[str]]:
     said: list[str] = []
     topics: list[str] = []
     for turn in history:
-        if turn.role == "user" and turn.content.strip():
-            resolved, topic = _resolved(turn.content.strip(), said, topics)
+        if turn.role == "user" and (asked := " ".join(turn.content[:SAID].split())):
+            resolved, topic = _resolved(asked, said, topics)
             said.append(resolved)
             topics.append(topic or _topic(resolved))
     return said, topics
@@ -131,7 +132,7 @@ def _resolved(question: str, said: Sequence[str], topics: Sequence[str]) -> tupl
     bare = _LEAD.sub("", question).strip(" ?.!")
     fragment = _FRAGMENT.sub("", bare)
     if fragment != bare or (bare != question.strip(" ?.!") and not _CLAUSAL.search(bare.split(" if ")[0])):
-        return _set_in(fragment, said[-1]), ""
+        return (_set_in(fragment, said[-1]) if fragment else said[-1]), ""
     if _ACT.search(bare):
         return f"{question.rstrip(' ?.!')}: {said[-1]}", topics[-1]
     if (there := _THERE.search(question)) and (place := _PLACE.search(said[-1])):

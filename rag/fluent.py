@@ -17,14 +17,14 @@ _HARD = (
     r"|(?<=,\s)sorry|oops|scratch (?:that|this)"
     r"|(?:no|or|wait|actually),? make that|(?:or|no) rather(?! not)|or no|oh no|no actually|no not(?: that)?"
     r"|oh not that|let me rephrase|better yet|i should say"
-    rf"|(?:no|actually|rather|instead|wait|uh+|u+m+|er)(?=[\s,]+{_ASKING}\s+\w+\s+\w))"
+    rf"|(?:no|(?<=[,.…;:–—-]\s)(?:actually|rather|instead|wait)|uh+|u+m+|er)(?=[\s,]+{_ASKING}\s+\w+\s+\w))"
 )
 _GAP = r"[\s,.…;:–—-]+"
 _REPAIR = re.compile(
     rf"(?<![^\s,.…;–—-])(?:{_SOFT}{_GAP})*{_HARD}(?:{_GAP}(?:{_SOFT}|{_HARD})(?=\W|$))*(?:{_GAP}|$)", re.I
 )
 _NAMES = re.compile(r"(?<=\w)[\s,]+no,?\s+(?=(?:the\s+)?[A-Z])")  # "Warsaw no Berlin"; "no" elsewhere is a word
-_FILLER = re.compile(r"(?<![^\s,])(?:uh+|u+m+|erm?|h+m+)\b[,.…]*\s*", re.I)
+_FILLER = re.compile(r"(?<![^\s,])(?:[Uu]h+|[Uu]+m+|[Ee]rm?|[Hh]+m+)\b[,.…]*\s*")  # capitals are an acronym
 _ASKS = re.compile(rf"^(?:(?:in|on|at|of|for|from|to|by|with|along|about)\s+)?{_ASKING}\b", re.I)
 _ASKS_YES = re.compile(r"^(?:is|are|was|were|do|does|did|can|could|will|would|should|may|must|has|have)\b", re.I)
 _PRONOUN = re.compile(r"\b(?:it|its|they|them|their|he|him|his|she|her|one|ones)\b", re.I)
@@ -47,6 +47,8 @@ def fluent(question: str) -> str:
         return _tidy(_FILLER.sub("", question), question)
     before = _FILLER.sub("", question[: found[-1].start()])
     after = _FILLER.sub("", question[found[-1].end() :])
+    if not after.strip(" ,.?!"):
+        return _tidy(before, question)
     whole = _ASKS.match(after) or (_ASKS_YES.match(after) and not _ASKS.match(before))
     if not before.strip(" ,.") or (whole and len(after.split()) > 2):
         return question if _PRONOUN.search(after) and before.strip(" ,.") else _tidy(after, question)

@@ -45,7 +45,7 @@ def narrowed(
     """Take the limits at the end of a question out of it. `named` gives (document id, title, collection) of what the
     asker may read; it is called only when the question names a place. A month without a year is the latest one."""
     today = today or datetime.date.today()
-    found = Narrowed(question, filters)
+    found = Narrowed(" ".join(question.split()), filters)
     for _ in range(3):  # one of each kind
         match = _SINCE.search(found.question)
         if match and (day := _day(match, today)):

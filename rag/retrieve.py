@@ -37,7 +37,7 @@ def retrieve(
         dense = index.dense(vector, pool, filters)
     if mode != "dense" and (words := terms(question)):
         lexical = index.lexical(words, pool, filters)
-    ranked = fuse(dense, lexical)
+    ranked = fuse(dense, lexical) if mode == "fused" else dense or lexical
     passages = index.passages([key for key, _ in ranked])
     by_dense, by_lexical = dict(dense), dict(lexical)
     hits = [
@@ -47,12 +47,9 @@ def retrieve(
 
 
 def fuse(*rankings: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Reciprocal rank fusion of (key, score) lists that are best first; a single list keeps its own scores."""
-    filled = [ranking for ranking in rankings if ranking]
-    if len(filled) < 2:
-        return list(filled[0]) if filled else []
+    """Reciprocal rank fusion of (key, score) lists that are best first, of one list alone too."""
     scores: dict[int, float] = {}
-    for ranking in filled:
+    for ranking in rankings:
         for rank, (key, _) in enumerate(ranking, 1):
             scores[key] = scores.get(key, 0.0) + 1 / (RRF + rank)
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))

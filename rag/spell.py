@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-SHORTEST = 4  # letters; shorter words have too many neighbours
+SHORTEST, LONGEST = 4, 24  # letters; shorter words have too many neighbours, longer ones are no words
+MOST = 8  # unknown words that are looked at; a question with more is no typing error
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -18,12 +19,16 @@ def corrected(question: str, known: Callable[[str], bool], found: Callable[[str]
     question begins a name, and another name would make it another question: it stays.
     """
 
+    looked = 0
+
     def mended(match: re.Match[str]) -> str:
+        nonlocal looked
         word = match.group()
         low = word.lower()
         named = word[0].isupper() and not word.isupper() and bool(question[: match.start()].strip())
-        if len(word) < SHORTEST or named or known(low) or found(low):
+        if not SHORTEST <= len(word) <= LONGEST or named or looked == MOST or known(low) or found(low):
             return word
+        looked += 1
         best = max(((found(near), near) for near in sorted(set(neighbours(low)))), default=(0, ""))
         if not best[0]:
             return word

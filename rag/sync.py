@@ -276,6 +276,8 @@ def _below(name: str, places: Sequence[str]) -> bool:
 def walk(given: Path, report: SyncReport) -> Walk:
     """The files to index below `given`. Links to folders, and links that leave it, are not followed."""
     found = Walk()
+    if not given.exists():  # to be pruned
+        return found
     if given.is_file():
         stat = given.stat()
         found.files[""] = (stat.st_size, stat.st_mtime_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -12,7 +13,8 @@ from rag.types import Document
 
 State = Literal["exact", "moved", "changed", "gone"]
 MARGIN = 200  # code points around the old place that the difference is looked for in, at first
-ALIKE = 0.5  # share of the quote's characters that must be left for it to count as changed, not gone
+ALIKE = 0.5  # share of the letters of the quote's words that must be left for it to count as changed, not gone
+_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class Documents(Protocol):
@@ -47,7 +49,7 @@ def verify(answer: Mapping[str, Any], index: Documents) -> list[Proof]:
     """One Proof for each citation of an Answer's JSON. Raises BadInput when it is none."""
     try:
         return [_proof(index, citation) for citation in answer["citations"]]
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise BadInput("not an Answer: give the JSON that `rag ask --json` prints") from None
 
 
@@ -59,7 +61,7 @@ def _proof(index: Documents, citation: Mapping[str, Any]) -> Proof:
     except NotFound:
         return Proof(n, name, "gone")
     text, revised = document.text, document.revision != citation.get("revision")
-    if quote and text[start:end] == quote:
+    if quote and 0 <= start <= end and text[start:end] == quote:
         return Proof(n, name, "exact", start, end, quote, revised=revised)
     # A selector (W3C TextQuoteSelector) is the one thing that may be searched for: the revision it names is gone.
     prefix, suffix = str(citation.get("prefix", "")), str(citation.get("suffix", ""))
@@ -70,8 +72,18 @@ def _proof(index: Documents, citation: Mapping[str, Any]) -> Proof:
     if found is None:
         return Proof(n, name, "gone", revised=revised)
     now = text[found[0] : found[1]]
-    difference = tuple(d for d in difflib.ndiff(quote.split(), now.split()) if not d.startswith("?"))
-    return Proof(n, name, "changed", *found, now, difference, revised=revised)
+    return Proof(n, name, "changed", *found, now, _difference(quote.split(), now.split()), revised=revised)
+
+
+def _difference(before: list[str], now: list[str]) -> tuple[str, ...]:
+    """Old to new, word by word: "  same", "- before", "+ now"."""
+    lines: list[str] = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, before, now).get_opcodes():
+        if kind == "equal":
+            lines += (f"  {word}" for word in before[a:b])
+        else:
+            lines += [*(f"- {word}" for word in before[a:b]), *(f"+ {word}" for word in now[c:d])]
+    return tuple(lines)
 
 
 def _nearest(text: str, sought: str, near: int) -> int | None:
@@ -99,9 +111,10 @@ def _alike(text: str, quote: str, prefix: str, suffix: str, near: int) -> tuple[
         return None
     first = max(0, near - MARGIN - len(quote))
     window = text[first : near + 2 * len(quote) + MARGIN]
-    matched = difflib.SequenceMatcher(None, quote, window, autojunk=False).get_matching_blocks()
-    blocks = [b for b in matched if b.size > 2]
-    if sum(b.size for b in blocks) < ALIKE * len(quote):
+    here, there = ([m.span() for m in _WORD.finditer(t)] for t in (quote, window))  # words: letters would take hours
+    words = [[t[a:b] for a, b in spans] for t, spans in ((quote, here), (window, there))]
+    blocks = [b for b in difflib.SequenceMatcher(None, *words).get_matching_blocks() if b.size]
+    if sum(len(word) for b in blocks for word in words[0][b.a : b.a + b.size]) < ALIKE * sum(map(len, words[0])):
         return None
-    begin, finish = first + blocks[0].b, first + blocks[-1].b + blocks[-1].size
+    begin, finish = first + there[blocks[0].b][0], first + there[blocks[-1].b + blocks[-1].size - 1][1]
     return (begin, finish) if finish - begin <= 3 * len(quote) else None

@@ -142,6 +142,44 @@ def test_offsets_hold_for_any_document_through_json(tmp_path_factory, texts, que
         assert texts[int(near["document_id"][1:])][near["start"] : near["end"]] == near["text"]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Document("new.md", f"Said anew. {LEAVE}", title="Leave"),
+        Document("new.md", LEAVE, title="Leave", groups=("board",)),
+        None,
+    ],
+    ids=["replaced", "hidden", "removed"],
+)
+def test_a_document_that_changes_while_it_is_read_is_read_again(answerer, changed):
+    """What was read before never meets the text that stands there now."""
+    read, times = answerer.reader.read, []
+
+    def reading(question, texts):
+        found = read(question, texts)
+        if not times:
+            answerer.index.put([changed]) if changed else answerer.index.remove(["new.md"])
+        times.append(question)
+        return found
+
+    answerer.reader.read = reading
+    answer = answerer.ask("How many weeks does parental leave last?", filters=Filters(groups=()))
+    assert len(times) == 2
+    for citation in answer.citations:
+        document = answerer.index.document(citation.document_id)
+        assert document.text[citation.start : citation.end] == citation.quote
+        assert document.text[citation.answer.start : citation.answer.end] == citation.answer.text
+        assert not document.groups
+    assert ("new.md" in {c.document_id for c in answer.citations}) == (changed is not None and not changed.groups)
+
+
+def test_white_space_and_halves_of_characters_in_a_question(answerer):
+    spread = answerer.ask("  How many\nweeks   does parental leave\t last? ")
+    assert spread.answers == answerer.ask("How many weeks does parental leave last?").answers
+    with pytest.raises(BadInput, match="half of a character"):
+        answerer.ask("\ud800 how many weeks?")
+
+
 def test_verify_tells_moved_from_gone(answerer):
     answer = json.loads(answerer.ask("How many weeks does parental leave last?").to_json())
     answerer.index.put([Document("new.md", "Rewritten. " + LEAVE)])

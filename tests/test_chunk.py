@@ -69,6 +69,12 @@ def test_passages_are_runs_of_whole_units_and_lose_none(paragraphs):
     assert sorted(set(seen), key=lambda u: u.start) == every
 
 
+def test_a_row_of_dots_takes_no_time_to_speak_of():
+    """Work, not seconds: it was quadratic, and a million characters took days."""
+    assert list(sentences("." * 1_000_000 + "x")) == [(0, 1_000_001)]
+    assert [("Ends... Begins."[a:b]) for a, b in sentences("Ends... Begins.")] == ["Ends...", "Begins."]
+
+
 def test_a_passage_stays_within_its_tokens_and_overlaps_by_whole_sentences():
     text = " ".join(f"Sentence number {i} has exactly eight words here." for i in range(100))
     passages = list(chunk(Document("d", text), count))

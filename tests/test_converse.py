@@ -41,6 +41,9 @@ FOLLOW_UPS = Path(__file__).parent.parent / "samples" / "questions" / "follow-up
         (["What is the fuel card?"], "How does it work?", "How does the fuel card work?"),
         (["May I swap a shift?"], "How do I do it?", "How do I do it: May I swap a shift?"),
         (["Does the US Coastguard answer?"], "Where is it based?", "Where is the US Coastguard based?"),
+        (["Who is John  Smith?"], "and Jane Doe?", "Who is Jane Doe?"),
+        (["What is the notice period?"], "and?", "What is the notice period?"),
+        (["What is the notice period?"], "ok", "What is the notice period?"),
         (["Oil is in the sea. Must the coastguard know?"], "Can they help?", "Can the coastguard help?"),
     ],
 )

@@ -1,5 +1,6 @@
 """An index in a folder: the FAISS file that is derived from the store, damaged files, memory."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -63,6 +64,19 @@ def test_dense_search_agrees_with_brute_force_under_filters(tmp_path):
             np.testing.assert_allclose([s for _, s in found], scores[order], atol=1e-3)
     assert index.search(vectors[0], 10, np.array([], np.int64)) == []
     assert faiss.omp_get_max_threads() >= 1
+
+
+def test_prune_removes_what_a_vanished_folder_gave(tmp_path):
+    place = tmp_path / "docs"
+    place.mkdir()
+    (place / "a.txt").write_text("The quay is open.")
+    index = Index.open(tmp_path / "index", create=True, encoder=HashingEncoder())
+    index.add(place)
+    shutil.rmtree(place)
+    with pytest.raises(NotFound, match="--prune removes"):
+        index.add(place)
+    index.add(place, prune=True)
+    assert not list(index.documents())
 
 
 def test_a_damaged_index_is_refused(folder):

@@ -66,6 +66,16 @@ def test_the_same_words_among_new_neighbours_are_changed_without_a_difference(in
     assert all(d.startswith(" ") for d in proof.difference)
 
 
+def test_a_quote_of_equal_letters_and_places_before_the_start(index):
+    """By letters this took hours."""
+    index.put([Document("a", "The quay ends here. " * 2_000)])
+    claimed = {"n": 1, "document_id": "a", "start": 0, "end": 4_000, "quote": "e " * 4_000}
+    assert verify({"citations": [claimed]}, index)[0].state == "gone"
+    assert verify({"citations": [{**claimed, "quote": "ere. ", "start": -5, "end": 40_000}]}, index)[0].start >= 0
+    with pytest.raises(BadInput, match="not an Answer"):
+        verify({"citations": [{**claimed, "start": "x"}]}, index)
+
+
 def test_gone_with_its_sentence_or_its_document(index):
     assert proved(index, "Wholly other words about lighthouse keeping in winter.").state == "gone"
     index.remove(["a"])

@@ -21,6 +21,10 @@ STAY = [
     "When did the fair begin, no sorry, when did it end?",  # "it" needs the words before
     "sorry",
     "uh",
+    "How long must I wait when the queue is full?",
+    "What happens instead when a shift is cancelled?",
+    "Who owns the ERM policy?",
+    "Where is the ER?",
     "",
 ]
 
@@ -37,12 +41,18 @@ def test_a_question_without_a_false_start_stays_as_it_is(question):
         ("What is um how many berths does the quay have?", "How many berths does the quay have?"),
         ("Who runs the canteen, sorry, the kiosk on Mondays?", "Who runs the kiosk on Mondays?"),
         ("When does the Orrin no Kestrel ferry leave?", "When does the Kestrel ferry leave?"),
+        ("Where is the pool, wait, where is the big gym?", "Where is the big gym?"),
         ("How much is uh the parking permit?", "How much is the parking permit?"),
         ("what does a towel or no make that a locker cost", "what does a locker cost"),
     ],
 )
 def test_what_was_taken_back_is_dropped(spoken, meant):
     assert fluent(spoken) == meant
+
+
+def test_a_repair_that_is_only_a_filler_repairs_nothing():
+    assert fluent("Do I go to the Clinic, no erm") == "Do I go to the Clinic, no"
+    assert fluent("Do I go to the Clinic, no ER") == "Do I go to the ER"
 
 
 def test_definitions_are_phrases_whose_initials_are_the_letters():
@@ -72,6 +82,12 @@ def test_either_form_brings_the_other():
     two = [*texts, "A Pilot Practice Exam (PPE) is due."]
     assert asked("What PPE do I need?", two) == "What PPE do I need?"  # who knows which
     assert asked("When is the pilot practice exam?", two) == "When is the pilot practice exam (PPE)?"
+
+
+def test_a_text_with_a_nul_defines_its_acronym_too():
+    text = "Wear Personal Protective\0 Equipment (PPE) always."
+    found = expanded("What is the PPE rule?", lambda word: False, lambda words: [text])
+    assert found == "What is the PPE (Personal Protective  Equipment) rule?"
 
 
 def test_a_definition_is_found_and_used_and_never_from_a_hidden_document(tmp_path):

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.index import Index
-from rag.retrieve import fuse, merge, retrieve
+from rag.retrieve import RRF, fuse, merge, retrieve
 from rag.terms import terms
 from rag.types import Document, Filters, Hit, Unit
 from tests.encoder import HashingEncoder
@@ -34,10 +34,16 @@ def test_terms_leave_stop_words_out_unless_there_is_nothing_else():
     assert terms("Über-fare?") == ["über", "fare"]
 
 
+def test_one_list_alone_is_on_the_scale_of_the_fusion(index):
+    """Else a question none of whose words occurs would look better than one whose words do."""
+    assert fuse([(7, 0.31), (9, 0.30)], []) == [(7, 1 / (RRF + 1)), (9, 1 / (RRF + 2))]
+    assert all(hit.fused <= 1 / (RRF + 1) for hit in retrieve(index, "zzyzx", Filters()))
+
+
 def test_reciprocal_rank_fusion_by_hand():
     fused = dict(fuse([(1, 0.9), (2, 0.8)], [(2, 7.0), (3, 5.0)]))
     assert fused == pytest.approx({1: 1 / 21, 2: 1 / 22 + 1 / 21, 3: 1 / 22})
-    assert fuse([(1, 0.9)], []) == [(1, 0.9)]
+    assert fuse([(1, 0.9)], []) == [(1, 1 / 21)]
     assert fuse([], []) == []
 
 

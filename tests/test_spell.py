@@ -28,6 +28,15 @@ def test_unknown_words_become_their_nearest_in_the_documents(typed, meant):
     assert fix(typed) == meant
 
 
+def test_a_question_that_is_no_typing_error_costs_little():
+    asked = []
+    question = (
+        " ".join(f"zq{'abcdefghijklmnopqrstuvwxyz'[i % 26]}x{'y' * (i % 7)}" for i in range(200)) + " " + "z" * 500
+    )
+    assert corrected(question, lambda word: False, lambda word: asked.append(word) or 0) == question
+    assert len(asked) < 10_000
+
+
 def test_neighbours_are_one_edit_away():
     near = set(neighbours("abc"))
     assert {"ab", "acb", "abcd", "xbc", "aabc"} <= near

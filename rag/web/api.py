@@ -101,9 +101,11 @@ def create_api(answerer: Answerer, desk: Desk, settings: Settings) -> FastAPI:
         return JSONResponse(body, headers=NO_STORE)
 
     @api.post("/verify", response_model=ProofsJson)
-    def proofs(answer: Saved, who: Asker) -> dict[str, list[Proof]]:
+    async def proofs(answer: Saved, who: Asker) -> dict[str, list[Proof]]:
         """Prove the citations of an Answer again; a document that the asker may not read is `gone`."""
-        return {"proofs": verify(answer.model_dump(), Readable(answerer.index, who.groups))}
+        prove = functools.partial(verify, answer.model_dump(), Readable(answerer.index, who.groups))
+        async with gate:
+            return {"proofs": await to_thread.run_sync(prove)}
 
     return api
 

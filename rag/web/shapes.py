@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,7 +40,7 @@ class Question(Strict):
     """A question; `history` is oldest first, a string being an earlier question."""
 
     question: str = Field(min_length=1, max_length=2_000)
-    history: list[str | Said] = Field(default=[], max_length=100)
+    history: list[Annotated[str, Field(max_length=2_000)] | Said] = Field(default=[], max_length=100)
     filters: Limits = Field(default_factory=Limits)
 
 
