@@ -311,6 +311,11 @@ def test_a_sheet_of_prose_has_headings_and_paragraphs_and_tables_keep_their_head
         (["Children pay half. Ask at the pier."], 11, False),
         (["Pier", "Opens"], 11, False),
         (["Tamsay", "at seven"], 11, False),
+        ([None], 11, False),
+        (["1. Wait at the gate"], 11, False),
+        (["2. Show the ticket"], 11, False),
+        ([None], 11, False),
+        (["\u2022 No smoking"], 11, False),
     ]
     for cells, size, bold in rows:
         sheet.append(cells)
@@ -321,8 +326,11 @@ def test_a_sheet_of_prose_has_headings_and_paragraphs_and_tables_keep_their_head
     document = one(buffer.getvalue(), "a.xlsx")
     kinds = [kind for kind, _ in slices(document)]
     assert kinds == [
-        "heading", "paragraph", "heading", "row", "row", "heading", "row", "paragraph", "row", "row"
+        "heading", "paragraph", "heading", "row", "row", "heading", "row", "paragraph", "row", "row",
+        "item", "item", "item"
     ]  # fmt: skip
+    assert document.text.endswith("\n\n1. Wait at the gate\n2. Show the ticket\n\n- No smoking")
+    assert quoted(document, "Show the ticket")[-1] == "row 15"
     assert quoted(document, "Dogs travel") == ("Fares", "row 2")
     assert quoted(document, "Orrin") == ("Fares", "Cars", "Route | Way", "row 6")
     assert quoted(document, "Velsey") == ("Fares", "Cars", "Freight", "Route | Way", "row 8")

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from rag.load.cells import Row, tables
 from rag.load.glyphs import Glyphs, Line
+from rag.load.numbering import BULLET, marker_of
 from rag.types import BlockKind
 
 PAGE = 32  # bits for the position within a page
 _HEADING = 1.12  # of the body's size
 _LONGEST_HEADING = 200  # characters
 _ENDS = re.compile(r"[.!?…:;。！？][\"'”’»)\]]*$")
-BULLET = re.compile(r"(?:[•▪▸►‣◦●○■□·–—*-]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})[.)])[ \xa0]+(?=\S)")
 _LEADERS = re.compile(r"(?:\. ?){5}")  # an entry of a table of contents
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
@@ -111,7 +111,7 @@ def _begin(number: int, line: Line) -> Part:
         "item" if found else "paragraph",
         line.text[cut:],
         _place(number, line.at[cut:]),
-        marker=_marker(line.text[:cut]),
+        marker=marker_of(line.text[:cut]),
         size=line.size,
         bold=line.bold,
         page=number,
@@ -119,11 +119,6 @@ def _begin(number: int, line: Line) -> Part:
         lines=1,
         last=line,
     )
-
-
-def _marker(printed: str) -> str:
-    """What the item begins with in canonical text: its number as printed, or a dash for any other sign."""
-    return printed.replace("\xa0", " ") if not printed or any(map(str.isalnum, printed)) else "- "
 
 
 def _append(part: Part, number: int, line: Line) -> None:

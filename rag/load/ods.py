@@ -36,7 +36,7 @@ def read(file: File) -> Loaded:
         with builder.under(f"Sheet {name}", 1):
             room = _sheet(builder, odf, sheet, room, file.id, problems)
     made = document(
-        file, "ods/1", builder.text, blocks=tuple(builder.blocks), sections=builder.sections(), **odf.facts()
+        file, "ods/2", builder.text, blocks=tuple(builder.blocks), sections=builder.sections(), **odf.facts()
     )
     if hidden:
         problems.append(f"hidden sheets left out: {', '.join(hidden)}")

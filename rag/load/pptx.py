@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 from rag.load.build import Builder, File, Loaded, document
 from rag.load.numbering import figure
 from rag.load.ooxml import main_part, properties, relations
+from rag.load.table import Cell, write_table
 from rag.load.zipped import Members, attribute, child, local
 
 _MARGINS = frozenset({"dt", "ftr", "sldNum", "hdr"})
@@ -117,21 +118,11 @@ class _Writer:
                 self.builder.write("paragraph", words)
 
     def _table(self, table: Element) -> None:
-        group = object()
-        header, body = "", (0, 0)
         has_header = attribute(child(table, "tblPr"), "firstRow") in ("1", "true")
-        for row in (element for element in table if local(element) == "tr"):
-            cells = [" ".join(_text(cell).split()) for cell in row if local(cell) == "tc"]
-            if not any(cells):
-                continue
-            words = " | ".join(cells)
-            block = self.builder.write("row", words, group=group)
-            if has_header and not header:
-                header = words
-            else:
-                body = (body[0] if body[1] else block.start, block.end)
-        if header and body[1]:
-            self.builder.section(header, *body)
+        rows = [
+            [Cell(" ".join(_text(c).split())) for c in row if local(c) == "tc"] for row in table if local(row) == "tr"
+        ]
+        write_table(self.builder, ((cells, has_header and not number) for number, cells in enumerate(rows)))
 
 
 def _numbered(count: int, style: str) -> str:

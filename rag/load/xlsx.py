@@ -51,7 +51,7 @@ def read(file: File) -> Loaded:
     facts = properties(members)
     made = document(
         file,
-        "xlsx/2",
+        "xlsx/3",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),
