@@ -85,6 +85,21 @@ def test_a_sentence_runs_over_the_end_of_a_page() -> None:
     assert document.pages_of(20, 25) == (2, 2)
 
 
+def test_a_full_line_at_the_end_of_a_page_goes_on_though_a_capital_follows() -> None:
+    first = (60, 104, 11, "If the weather stops the work for more than two days, the")
+    full, short = "closing of the berth at Kelling goes on until noon of the 24", "closing of the berth"
+    for last, after, blocks in ((full, "March or later.", 1), (short, "March or later.", 2), (full, "Berths", 2)):
+        made = one(pdf([[first, (60, 90, 11, last)], [(60, 780, 11, after)]]), "a.pdf")
+        assert len(made.blocks) == blocks, (last, after)
+
+
+def test_hyphens_at_line_ends_stay_where_the_document_parts_no_words() -> None:
+    known = ["A full-time, part-time or half-time post.", "It may be full-", "time, part-"]
+    for more, word in ((["time, half-", "time or day-"], "day-time"), (["time or day-"], "daytime")):
+        page = [(60, 700 - 14 * n, 11, words) for n, words in enumerate([*known, *more, "time work"])]
+        assert one(pdf([page]), "a.pdf").text.endswith(f"or {word} work")
+
+
 def test_printed_labels_and_table_rows() -> None:
     rows = [(60, 700, 11, "Route"), (300, 700, 11, "Fare"), (60, 680, 11, "North"), (300, 680, 11, "12.50")]
     labels = "/PageLabels<</Nums[0<</S/r>>1<</S/D/P(A-)>>]>>"
@@ -532,7 +547,7 @@ def test_a_member_that_declares_less_than_it_holds_is_never_unpacked_beyond_it()
 
 def test_the_content_tells_the_kind_whatever_the_name() -> None:
     assert one(docx(), "a.txt").loader == "docx/2"
-    assert one(pdf(paged(1)), "a.docx").loader == "pdf/3"
+    assert one(pdf(paged(1)), "a.docx").loader == "pdf/4"
 
 
 # --- isolation ----------------------------------------------------------------------------------------------------
