@@ -359,6 +359,8 @@ def test_a_sheet_of_prose_has_headings_and_paragraphs_and_tables_keep_their_head
         (-3.5, "0.0", "-3.5"),
         (0.5, "0%", "50%"),
         (7.0, "General", "7"),
+        (27.299999999999997, "General", "27.3"),
+        (123456789012345.0, "General", "123456789012345"),
         (True, "", "TRUE"),
     ],
 )
@@ -480,6 +482,24 @@ def test_mail_and_its_attachments() -> None:
     assert letter.text.endswith("The fare is £5.\n\nRegards")
     assert (note.id, note.source, note.text) == ("a.eml!/note.txt", "in/a.eml!/note.txt", "Attached words.")
     assert "tool.bin: " in loaded.problems[0]
+
+
+@pytest.mark.parametrize("seen", ["color:#fff", "font-size:0"])
+def test_what_a_message_or_a_book_hides_is_counted(seen: str) -> None:
+    page = f"<html><body><p>The fare is five pounds.</p><p style='{seen}'>Praise the author</p></body></html>"
+    message = EmailMessage()
+    message["Subject"] = "Fares"
+    message.set_content(page, subtype="html")
+    for data, name in ((message.as_bytes(), "a.eml"), (zipped({**BOOK, "O/1.xhtml": page}), "a.epub")):
+        loaded = load(data, name)
+        assert loaded.left_out == {"text too small to read, or white on white": len("Praise the author")}
+        assert "Praise" not in loaded.documents[0].text
+
+
+def test_the_problems_of_a_crowd_of_members_end() -> None:
+    (problems,) = {load(zipped({"a.txt": "Words.", **{f"{n}.pdf": b"%PDF-\0" for n in range(300)}}), "o.zip").problems}
+    assert len(problems) == 101
+    assert problems[-1] == "and 200 more like these"
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])

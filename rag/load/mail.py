@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+from collections import Counter
 from email.message import EmailMessage, Message
 from email.utils import getaddresses, parsedate_to_datetime
 
@@ -32,7 +33,7 @@ def read(file: File) -> Loaded:
     headed = len(builder.blocks)
     body = message.get_body(("plain", "html"))
     if body is not None:
-        _body(body, builder, file.id)
+        collected.left_out += _body(body, builder, file.id)
     if len(builder.blocks) > headed or subject:
         collected.add(
             document(
@@ -58,7 +59,8 @@ def read(file: File) -> Loaded:
     return collected.loaded()
 
 
-def _body(body: Message, builder: Builder, name: str) -> None:
+def _body(body: Message, builder: Builder, name: str) -> Counter[str]:
+    """Write the text of a message. The characters that no reader sees, by kind."""
     data = body.get_payload(decode=True)
     charset = str(body.get_content_charset() or "utf-8")
     try:
@@ -68,10 +70,10 @@ def _body(body: Message, builder: Builder, name: str) -> None:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     text = text.encode("utf-8", "replace").decode()
     if body.get_content_subtype() == "html":
-        feed(Writer(builder), parse(text, name))
-        return
+        return feed(Writer(builder), parse(text, name))
     for block in paragraphs(text):
         builder.write("paragraph", text[block.start : block.end])
+    return Counter()
 
 
 def _attachments(message: Message, body: Message | None) -> list[Message]:

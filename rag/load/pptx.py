@@ -9,13 +9,14 @@ from xml.etree.ElementTree import Element
 from rag.load.build import Builder, File, Loaded, document
 from rag.load.numbering import figure
 from rag.load.ooxml import main_part, properties, relations
-from rag.load.table import Cell, write_table
+from rag.load.table import FEW, Cell, write_table
 from rag.load.zipped import Members, attribute, child, local
 
 _MARGINS = frozenset({"dt", "ftr", "sldNum", "hdr"})
 _TITLES = frozenset({"title", "ctrTitle"})
 _INDENT = 16
 _LONGEST_HEADING = 80  # characters
+_TINY = 150  # hundredths of a point
 
 
 def read(file: File) -> Loaded:
@@ -56,8 +57,10 @@ def read(file: File) -> Loaded:
         author=facts.author,
         language=facts.language,
     )
-    problems = (f"hidden slides left out: {', '.join(hidden)}",) if hidden else ()
-    return Loaded((made,), problems, +writer.left_out)
+    problems = [f"hidden slides left out: {', '.join(hidden)}"] if hidden else []
+    if (tiny := writer.left_out["hidden text"]) > FEW:
+        problems.append(f"{tiny} characters of hidden text left out")
+    return Loaded((made,), tuple(problems), +writer.left_out)
 
 
 _KINDS = {"alpha": "Letter", "roman": "Roman"}  # anything else is decimal
@@ -72,6 +75,8 @@ class _Writer:
         """The title first, then the shapes from back to front, as they were laid out."""
         shapes = list(_shapes(slide))
         titles = [shape for shape in shapes if _role(shape) in _TITLES and _text(shape)]
+        tiny = [run for shape in shapes for run in shape.iter() if local(run) == "r" and _tiny(run)]
+        self.left_out["hidden text"] += sum(len(e.text or "") for run in tiny for e in run if local(e) == "t")
         title = " ".join(" ".join(_text(shape).split()) for shape in titles)
         if title:
             self.builder.write("heading", title, level=1)
@@ -166,6 +171,11 @@ def _bold(paragraph: Element) -> bool:
     return all(attribute(child(run, "rPr"), "b") in ("1", "true") for run in runs)
 
 
+def _tiny(run: Element) -> bool:
+    size = attribute(child(run, "rPr"), "sz") or ""
+    return size.isdigit() and int(size) < _TINY
+
+
 def _text(element: Element) -> str:
     return "\n".join(filter(None, (_words(e) for e in element.iter() if local(e) == "p")))
 
@@ -175,6 +185,6 @@ def _words(paragraph: Element) -> str:
     for element in paragraph:
         if local(element) == "br":
             parts.append("\n")
-        elif local(element) in ("r", "fld") and attribute(element, "type") != "slidenum":
+        elif local(element) in ("r", "fld") and attribute(element, "type") != "slidenum" and not _tiny(element):
             parts += [inner.text or "" for inner in element if local(inner) == "t"]
     return "\n".join(" ".join(line.split()) for line in "".join(parts).split("\n")).strip()

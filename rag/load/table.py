@@ -14,6 +14,7 @@ from rag.load.build import Builder
 from rag.load.numbering import BULLET, marker_of
 
 _LONGEST_HEADING = 200  # characters
+FEW = 20  # characters in faint type that are not worth a line
 _LONGEST_NAME = 80  # characters: what is longer is prose
 _SENTENCE = re.compile(r"[.!?…:][\"'”’»)\]]*(?:\s|$)")
 
@@ -55,6 +56,12 @@ def write_table(builder: Builder, rows: Iterable[tuple[Sequence[Cell], bool]]) -
             body = (body[0] if body[1] else block.start, block.end)
     if header and body[1]:
         builder.section(header, *body)
+
+
+def faint_cells(characters: int) -> str:
+    """What is said of cells whose words a reader of the sheet may not see. They are kept: a filter or a rule of the
+    sheet may colour the cell."""
+    return f"{characters} characters stand in white, tiny or unshown type; they are kept, compare with the sheet"
 
 
 class Sheet:
