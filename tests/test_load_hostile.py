@@ -226,9 +226,18 @@ def test_white_and_tiny_words_of_a_document_are_left_out_but_not_those_in_a_cell
     assert loaded.left_out["hidden text"] > 60
 
 
+def cells() -> bytes:
+    """A million of them."""
+    return "\n".join(",".join(f"{row}.{column}" for column in range(1000)) for row in range(1000)).encode()
+
+
+def long_pdf() -> bytes:
+    """Ten thousand pages."""
+    return pdf([[(60, 700, 11, f"Entry {number} of the log.")] for number in range(10_000)])
+
+
 def test_a_million_cells_of_text_are_read_within_the_limits() -> None:
-    data = "\n".join(",".join(f"{row}.{column}" for column in range(1000)) for row in range(1000)).encode()
-    document = load(data, "cells.csv").documents[0]
+    document = load(cells(), "cells.csv").documents[0]
     assert sum(block.kind == "row" for block in document.blocks) == 1000
     assert document.text.count(" | ") == 999_000
 
@@ -249,11 +258,20 @@ def test_a_million_cells_of_a_workbook_are_read_within_the_limits() -> None:
 
 
 @pytest.mark.slow
-def test_ten_thousand_pages_end_within_the_limits() -> None:
-    data = pdf([[(60, 700, 11, f"Entry {number} of the log.")] for number in range(10_000)])
-    document = worker.read(File(data, "log.pdf"), seconds=600).documents[0]  # an idle machine needs a tenth of it
-    assert len(document.pages) == 10_000
-    assert document.pages[-1].number == 10_000
+def test_a_folder_with_the_longest_files_is_indexed_and_each_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(worker.read.__kwdefaults__, "seconds", 600)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a-log.pdf").write_bytes(long_pdf())
+    (folder / "cells.csv").write_bytes(cells())
+    (folder / "good.md").write_bytes(b"The harbour office opens at eight.")
+    with closing(Index.open(tmp_path / "index", create=True, encoder=HashingEncoder())) as index:
+        index.add(folder)
+        assert not index.status()["skipped"]
+        assert [info.id for info in index.documents()] == ["a-log.pdf", "cells.csv", "good.md"]
+        assert [page.number for page in index.document("a-log.pdf").pages] == list(range(1, 10_001))
 
 
 @pytest.mark.slow
