@@ -3,8 +3,9 @@
     python -m tests.fidelity FILE…            word recall and order, and the words that are missing
     python -m tests.fidelity --speed FILE…    times beside pypdf, pdfminer.six and markitdown, where installed
 
-Reference: pdftotext (poppler) for PDF, pandoc for DOCX, ODT, EPUB and HTML, LibreOffice for sheets and slides. The
-names that it prints above sheets are left out, and its dates are written as ours (2026-05-01). The running heads of a
+Reference: pdftotext (poppler) for PDF, pandoc for DOCX, ODT, EPUB and HTML, ripmime for
+e-mail, LibreOffice for sheets and slides. The names that it prints above sheets are left out, and its dates are
+written as ours (2026-05-01). The running heads of a
 PDF are kept on both sides. Recall: the share of the reference's words that are in our text, counted with their number;
 words that a line end parts are put together. Of a saved page the recall is that of the words which are not declared as
 navigation and the like; where trafilatura is installed, so is the share of its main text that is in ours. Order: the
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from unittest import mock
@@ -30,6 +31,7 @@ from unittest import mock
 from rag.errors import LoadError
 from rag.load import dispatch
 from rag.load.build import File
+from rag.load.decode import decode
 from rag.load.kind import kind_of
 
 _PIECE = 4_000  # words that are compared for order at once: a diff's time grows with the square
@@ -51,6 +53,8 @@ def theirs(file: Path) -> str:
         plain = _output("pandoc", "-f", _PANDOC[kind], "-t", "plain", "--wrap=none", str(file))
         # It keeps the targets of roles that it does not know, and the marks of footnotes.
         return re.sub(r"\s<[^<>\s]*>|\[\d+\]", "", plain) if kind == "reStructuredText" else plain
+    if kind == "e-mail":
+        return "\n".join(_parts(file))
     with tempfile.TemporaryDirectory() as folder:
         target = {"XLSX": "html", "ODS": "html", "CSV": "html", "PPTX": "pdf", "ODP": "pdf"}[
             kind
@@ -63,6 +67,19 @@ def theirs(file: Path) -> str:
         bare = re.sub(r"(?s)<h1>Overview.*?</center>|<h1>Sheet \d+: .*?</h1>", "", made.read_text("utf-8", "replace"))
         made.write_text(re.sub(r">(\d+)/(\d+)/(\d{4})<", _iso, bare), "utf-8")
         return _output("pandoc", "-f", "html", "-t", "plain", "--wrap=none", "--columns=10000", str(made))
+
+
+def _parts(file: Path) -> Iterator[str]:
+    """The parts of a message that hold text."""
+    with tempfile.TemporaryDirectory() as folder:
+        _output("ripmime", "-i", str(file), "-d", folder)
+        for part in sorted(Path(folder).iterdir()):
+            text = part.read_bytes()
+            if b"\0" not in text and text.strip():
+                if kind_of(text, part.name) == "HTML" or part.suffix in (".htm", ".html"):
+                    yield _output("pandoc", "-f", "html", "-t", "plain", "--wrap=none", str(part))
+                elif part.suffix not in (".gif", ".jpg", ".png"):
+                    yield decode(text, part.name)[0]
 
 
 def _iso(day: re.Match[str]) -> str:

@@ -484,6 +484,25 @@ def test_mail_and_its_attachments() -> None:
     assert "tool.bin: " in loaded.problems[0]
 
 
+def test_every_part_of_a_message_that_is_shown_is_read() -> None:
+    message = EmailMessage()
+    message["Subject"] = "Fares"
+    message.set_content("The fare is five pounds.")
+    message.add_alternative("<p>The fare is <b>five</b> pounds.</p>", subtype="html")
+    message.make_mixed()
+    for words, how in (("Sent to all piers.", None), ("Kept apart.", "attachment")):
+        part = EmailMessage()
+        part.set_content(words, disposition=how, filename="note.txt" if how else None)
+        message.attach(part)
+    letter, note = load(message.as_bytes(), "a.eml").documents
+    assert letter.text == "Fares\n\nThe fare is five pounds.\n\nSent to all piers."
+    assert (note.id, note.text) == ("a.eml!/note.txt", "Kept apart.\n")
+    passed = b"Subject: Passed on\nContent-Type: message/rfc822\n\n" + message.as_bytes()
+    assert [document.title for document in load(passed, "a.eml").documents] == ["Passed on", "Fares", "note.txt"]
+    parted = b"Subject: Parted\nContent-Type: multipart/mixed\n\nWords without a bound."
+    assert one(parted, "a.eml").text == "Parted\n\nWords without a bound."
+
+
 @pytest.mark.parametrize("seen", ["color:#fff", "font-size:0"])
 def test_what_a_message_or_a_book_hides_is_counted(seen: str) -> None:
     page = f"<html><body><p>The fare is five pounds.</p><p style='{seen}'>Praise the author</p></body></html>"
