@@ -18,6 +18,7 @@ from rag.load.writer import Writer
 
 _SHOWN = ("From", "To", "Cc", "Date")
 _PARTS = 1_000
+_MESSAGE = "message/rfc822"
 
 
 def read(file: File) -> Loaded:
@@ -54,6 +55,8 @@ def read(file: File) -> Loaded:
             collected.problems.append(f"more than {_PARTS} attachments; the rest is left out")
             break
         name = one_line(part.get_filename() or "") or f"attachment-{number}"
+        if part.get_content_type() == _MESSAGE and not name.lower().endswith(".eml"):
+            name += ".eml"
         collected.read(name.replace("\\", "/").rsplit("/", 1)[-1], _payload(part))
     if not collected.documents and not headed:
         raise LoadError(f"{file.id}: no e-mail, or one without text and attachments that can be read")
@@ -103,7 +106,7 @@ def _attachments(message: Message, texts: Sequence[Message]) -> list[Message]:
     while stack:
         part = stack.pop()
         named = part.get_filename() and part is not message and all(part is not text for text in texts)
-        if named or part.get_content_type() == "message/rfc822":
+        if named or part.get_content_type() == _MESSAGE:
             found.append(part)
         elif part.is_multipart():
             stack += reversed([inner for inner in part.get_payload() if isinstance(inner, Message)])
@@ -111,7 +114,7 @@ def _attachments(message: Message, texts: Sequence[Message]) -> list[Message]:
 
 
 def _payload(part: Message) -> bytes:
-    if part.get_content_type() == "message/rfc822":
+    if part.get_content_type() == _MESSAGE:
         inner = part.get_payload()
         first = inner[0] if isinstance(inner, list) and inner else None
         return first.as_bytes() if isinstance(first, Message) else b""
