@@ -51,7 +51,7 @@ def read(file: File) -> Loaded:
         left_out += feed(Writer(builder), parse(closed(text), f"{file.id}!/{name}"))
     made = document(
         file,
-        "epub/1",
+        "epub/2",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),

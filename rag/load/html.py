@@ -62,7 +62,7 @@ def read(file: File) -> Loaded:
     headings = sorted(builder.headings, key=lambda heading: heading[0] > 1)  # the first <h1>, else the first of any
     made = document(
         file,
-        "html/2",
+        "html/3",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),

@@ -47,7 +47,7 @@ def read(file: File) -> Loaded:
     named = facts.title.lower() not in ("powerpoint presentation", "presentation")  # what the program itself writes
     made = document(
         file,
-        "pptx/3",
+        "pptx/4",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=tuple(builder.pages),
