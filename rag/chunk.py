@@ -32,7 +32,7 @@ _ABBREVIATION = regex.compile(
 _NUMBERED = regex.compile(r"\b(?:nos?|fig|art|sec|ch)\.$", regex.IGNORECASE)  # "No. 5", but "He said no. Five left."
 _CLAUSE = regex.compile(r"(?<=[;:,—–)])\s+|\n+")
 _WORD = regex.compile(r"\s+")
-_PLACE = regex.compile(r"row \d+")  # where a row stands, which is not what it is about
+_PLACE = regex.compile(r"row \d+")  # where a row of a sheet stands, which is not what it is about
 _GRAPHEME = regex.compile(r"\X")
 
 
@@ -159,6 +159,6 @@ def _tail(run: list[tuple[Unit, int]], room_for: int) -> list[tuple[Unit, int]]:
 def _passage(document: Document, run: Sequence[tuple[Unit, int]]) -> Passage:
     first, last = run[0][0], run[-1][0]
     named_by_file = document.title in (PurePosixPath(document.id).name, PurePosixPath(document.id).stem)
-    headings = [h for h in document.section_at(first.start) if not (first.kind == "row" and _PLACE.fullmatch(h))]
+    headings = [h for h in document.section_at(first.start) if not _PLACE.fullmatch(h)]
     words = ([] if named_by_file or document.title in headings else [document.title]) + headings
     return Passage(document.id, first.start, last.end, tuple(u for u, _ in run), " › ".join(w for w in words if w))

@@ -1,6 +1,6 @@
 """The sample handbook in other formats: does it give the answers that Markdown gives?
 
-    python -m tests.same_answers [FORMAT …] [--questions tune] [--every N]
+    python -m tests.same_answers [FORMAT …] [--questions tune] [--every N] [--bare]
     python -m tests.same_answers [FORMAT …] --blocks
 
 pandoc and LibreOffice make the files, so that none of our own code writes what our loaders read. A format's answer is
@@ -71,13 +71,13 @@ def questions(names: Sequence[str] = HALVES, every: int = 1) -> list[dict[str, s
     return [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()][::every]
 
 
-def render(suffix: str, folder: Path) -> None:
-    """Write the handbook as files of one format."""
+def render(suffix: str, folder: Path, bare: bool = False) -> None:
+    """Write the handbook as files of one format; `bare`: the lists in sheets without their signs and numbers."""
     for source in sorted(file for file in HANDBOOK.rglob("*") if file.is_file()):
         target = folder / source.relative_to(HANDBOOK).with_suffix(f".{suffix}")
         target.parent.mkdir(parents=True, exist_ok=True)
         if suffix == "xlsx":
-            target.write_bytes(_sheet(source))
+            target.write_bytes(_sheet(source, bare))
         elif suffix == "pdf":
             _pandoc(source, target.with_suffix(".docx"))
         else:
@@ -150,9 +150,9 @@ def _printed(folder: Path) -> None:
             file.unlink()
 
 
-def _sheet(source: Path) -> bytes:
+def _sheet(source: Path, bare: bool) -> bytes:
     """A workbook as a person sets it: a row for each block, titles large and bold, tables below a bold head and between
-    blank rows."""
+    blank rows, lists with their numbers or a bullet (`bare`: with neither, as LibreOffice makes a sheet of a page)."""
     import openpyxl
     from openpyxl.styles import Font
 
@@ -160,9 +160,12 @@ def _sheet(source: Path) -> bytes:
     book = openpyxl.Workbook()
     sheet = book.active
     book.properties.title = document.title
-    before = None
+    before, end = None, 0
     for block in document.blocks:
         words = document.text[block.start : block.end]
+        if block.kind == "item" and not bare:
+            words = document.text[end : block.start].strip().replace("-", "•") + " " + words
+        end = block.end
         if before and "row" in (block.kind, before) and block.kind != before:
             sheet.append([None])
         sheet.append(words.split(" | ") if block.kind == "row" else [words])
@@ -185,7 +188,9 @@ def answers(folder: Path, asked: Sequence[dict[str, str]], place: Path) -> tuple
     return {row["id"]: answerer.ask(row["question"]) for row in asked}, answerer.index
 
 
-def compare(suffixes: Sequence[str], names: Sequence[str] = HALVES, every: int = 1) -> Iterator[Compared]:
+def compare(
+    suffixes: Sequence[str], names: Sequence[str] = HALVES, every: int = 1, bare: bool = False
+) -> Iterator[Compared]:
     """The differences of each format from Markdown."""
     asked = questions(names, every)
     with tempfile.TemporaryDirectory() as name:
@@ -193,7 +198,7 @@ def compare(suffixes: Sequence[str], names: Sequence[str] = HALVES, every: int =
         before, index = answers(HANDBOOK, asked, root / "index")
         index.close()
         for suffix in suffixes:
-            render(suffix, root / suffix)
+            render(suffix, root / suffix, bare)
             after, index = answers(root / suffix, asked, root / f"{suffix}.index")
             different = tuple(
                 Difference(row["id"], row["question"], _told(before[row["id"]]), _told(after[row["id"]]))
@@ -255,16 +260,18 @@ def main() -> None:
     parser.add_argument("--questions", choices=HALVES, help="one half only; the differences of tune are told")
     parser.add_argument("--every", type=int, default=1, help="ask every n-th sample question only")
     parser.add_argument("--blocks", action="store_true", help="ask nothing; compare the blocks")
+    parser.add_argument("--bare", action="store_true", help="lists in sheets without their signs and numbers")
     options = parser.parse_args()
     for suffix in options.formats if options.blocks else ():
         with tempfile.TemporaryDirectory() as folder:
-            render(suffix, Path(folder))
+            render(suffix, Path(folder), options.bare)
             total, other = changed(suffix, Path(folder))
         kinds = ", ".join(f"{count} {kind}" for kind, count in other.items())
         print(f"{suffix:<6} {sum(other.values())} of {total} blocks differ ({kinds or 'none'})", flush=True)
     if options.blocks:
         return
-    for compared in compare(options.formats, (options.questions,) if options.questions else HALVES, options.every):
+    halves = (options.questions,) if options.questions else HALVES
+    for compared in compare(options.formats, halves, options.every, options.bare):
         print(compared, flush=True)
         for one in compared.differences if options.questions == "tune" else ():
             print(f"  {one.id} {one.question}\n    Markdown: {one.before}\n    {compared.format}: {one.after}")

@@ -122,5 +122,5 @@ def test_the_number_of_a_row_is_not_embedded():
     sections = (Section(("Sheet Rates", "Tools", "row 2"), 0, 8),)
     made = Document("rates.csv", "Saw | 12", "Rates", blocks=(Block("row", 0, 8),), sections=sections)
     assert next(chunk(made, count)).context == "Rates › Sheet Rates › Tools"
-    prose = Document("row.md", "It is long.", "Seats", sections=(Section(("row 2",), 0, 11),))
-    assert next(chunk(prose, count)).context == "Seats › row 2"
+    prose = Document("seats.xlsx", "It is long.", "Seats", sections=(Section(("Width", "row 2"), 0, 11),))
+    assert next(chunk(prose, count)).context == "Seats › Width"  # a row of one cell, which is a paragraph

@@ -165,9 +165,11 @@ def test_bad_files_make_exit_code_3(tmp_path, capsys):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/good.txt").write_text("A good page.")
     (tmp_path / "docs/bad.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    (tmp_path / "docs/page.html").write_text("<html><p>Dogs travel free.</p><p hidden>Not so.</p></html>")
     assert main(["index", str(tmp_path / "docs"), "--index", str(tmp_path / "i")]) == 3
     out, err = capsys.readouterr()
-    assert "1 added" in out
+    assert "2 added" in out
+    assert "characters left out on purpose: hidden text 7 (see `rag inspect FILE`)" in out
     assert "bad.txt" in err
 
 

@@ -288,7 +288,7 @@ def test_a_large_text_costs_a_small_multiple_of_its_size() -> None:
 def test_the_content_tells_html_whatever_the_name() -> None:
     page = "\n<!-- saved -->\n<!DOCTYPE html><title>T</title><p>Seen"
     for name in ("a.txt", "a.md", "a"):
-        assert one(page, name).loader == "html/2"
+        assert one(page, name).loader == "html/3"
     assert one(page.encode("utf-16"), "a.txt").text == "Seen"
     assert one("We wrote <html> in a sentence.", "a.txt").loader == "text/1"
     assert one("# H", "A.MD").loader == "markdown/1"

@@ -85,6 +85,21 @@ def test_a_sentence_runs_over_the_end_of_a_page() -> None:
     assert document.pages_of(20, 25) == (2, 2)
 
 
+def test_a_full_line_at_the_end_of_a_page_goes_on_though_a_capital_follows() -> None:
+    first = (60, 104, 11, "If the weather stops the work for more than two days, the")
+    full, short = "closing of the berth at Kelling goes on until noon of the 24", "closing of the berth"
+    for last, after, blocks in ((full, "March or later.", 1), (short, "March or later.", 2), (full, "Berths", 2)):
+        made = one(pdf([[first, (60, 90, 11, last)], [(60, 780, 11, after)]]), "a.pdf")
+        assert len(made.blocks) == blocks, (last, after)
+
+
+def test_hyphens_at_line_ends_stay_where_the_document_parts_no_words() -> None:
+    known = ["A full-time, part-time or half-time post.", "It may be full-", "time, part-"]
+    for more, word in ((["time, half-", "time or day-"], "day-time"), (["time or day-"], "daytime")):
+        page = [(60, 700 - 14 * n, 11, words) for n, words in enumerate([*known, *more, "time work"])]
+        assert one(pdf([page]), "a.pdf").text.endswith(f"or {word} work")
+
+
 def test_printed_labels_and_table_rows() -> None:
     rows = [(60, 700, 11, "Route"), (300, 700, 11, "Fare"), (60, 680, 11, "North"), (300, 680, 11, "12.50")]
     labels = "/PageLabels<</Nums[0<</S/r>>1<</S/D/P(A-)>>]>>"
@@ -311,6 +326,11 @@ def test_a_sheet_of_prose_has_headings_and_paragraphs_and_tables_keep_their_head
         (["Children pay half. Ask at the pier."], 11, False),
         (["Pier", "Opens"], 11, False),
         (["Tamsay", "at seven"], 11, False),
+        ([None], 11, False),
+        (["1. Wait at the gate"], 11, False),
+        (["2. Show the ticket"], 11, False),
+        ([None], 11, False),
+        (["\u2022 No smoking"], 11, False),
     ]
     for cells, size, bold in rows:
         sheet.append(cells)
@@ -321,8 +341,11 @@ def test_a_sheet_of_prose_has_headings_and_paragraphs_and_tables_keep_their_head
     document = one(buffer.getvalue(), "a.xlsx")
     kinds = [kind for kind, _ in slices(document)]
     assert kinds == [
-        "heading", "paragraph", "heading", "row", "row", "heading", "row", "paragraph", "row", "row"
+        "heading", "paragraph", "heading", "row", "row", "heading", "row", "paragraph", "row", "row",
+        "item", "item", "item"
     ]  # fmt: skip
+    assert document.text.endswith("\n\n1. Wait at the gate\n2. Show the ticket\n\n- No smoking")
+    assert quoted(document, "Show the ticket")[-1] == "row 15"
     assert quoted(document, "Dogs travel") == ("Fares", "row 2")
     assert quoted(document, "Orrin") == ("Fares", "Cars", "Route | Way", "row 6")
     assert quoted(document, "Velsey") == ("Fares", "Cars", "Freight", "Route | Way", "row 8")
@@ -336,6 +359,8 @@ def test_a_sheet_of_prose_has_headings_and_paragraphs_and_tables_keep_their_head
         (-3.5, "0.0", "-3.5"),
         (0.5, "0%", "50%"),
         (7.0, "General", "7"),
+        (27.299999999999997, "General", "27.3"),
+        (123456789012345.0, "General", "123456789012345"),
         (True, "", "TRUE"),
     ],
 )
@@ -459,6 +484,43 @@ def test_mail_and_its_attachments() -> None:
     assert "tool.bin: " in loaded.problems[0]
 
 
+def test_every_part_of_a_message_that_is_shown_is_read() -> None:
+    message = EmailMessage()
+    message["Subject"] = "Fares"
+    message.set_content("The fare is five pounds.")
+    message.add_alternative("<p>The fare is <b>five</b> pounds.</p>", subtype="html")
+    message.make_mixed()
+    for words, how in (("Sent to all piers.", None), ("Kept apart.", "attachment")):
+        part = EmailMessage()
+        part.set_content(words, disposition=how, filename="note.txt" if how else None)
+        message.attach(part)
+    letter, note = load(message.as_bytes(), "a.eml").documents
+    assert letter.text == "Fares\n\nThe fare is five pounds.\n\nSent to all piers."
+    assert (note.id, note.text) == ("a.eml!/note.txt", "Kept apart.\n")
+    passed = b"Subject: Passed on\nContent-Type: message/rfc822\n\n" + message.as_bytes()
+    assert [document.title for document in load(passed, "a.eml").documents] == ["Passed on", "Fares", "note.txt"]
+    parted = b"Subject: Parted\nContent-Type: multipart/mixed\n\nWords without a bound."
+    assert one(parted, "a.eml").text == "Parted\n\nWords without a bound."
+
+
+@pytest.mark.parametrize("seen", ["color:#fff", "font-size:0"])
+def test_what_a_message_or_a_book_hides_is_counted(seen: str) -> None:
+    page = f"<html><body><p>The fare is five pounds.</p><p style='{seen}'>Praise the author</p></body></html>"
+    message = EmailMessage()
+    message["Subject"] = "Fares"
+    message.set_content(page, subtype="html")
+    for data, name in ((message.as_bytes(), "a.eml"), (zipped({**BOOK, "O/1.xhtml": page}), "a.epub")):
+        loaded = load(data, name)
+        assert loaded.left_out == {"text too small to read, or white on white": len("Praise the author")}
+        assert "Praise" not in loaded.documents[0].text
+
+
+def test_the_problems_of_a_crowd_of_members_end() -> None:
+    (problems,) = {load(zipped({"a.txt": "Words.", **{f"{n}.pdf": b"%PDF-\0" for n in range(300)}}), "o.zip").problems}
+    assert len(problems) == 101
+    assert problems[-1] == "and 200 more like these"
+
+
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_archives(pack) -> None:  # type: ignore[no-untyped-def]
     inner = zipped({"deep.md": "# Deep\n\nwords"})
@@ -524,7 +586,7 @@ def test_a_member_that_declares_less_than_it_holds_is_never_unpacked_beyond_it()
 
 def test_the_content_tells_the_kind_whatever_the_name() -> None:
     assert one(docx(), "a.txt").loader == "docx/2"
-    assert one(pdf(paged(1)), "a.docx").loader == "pdf/3"
+    assert one(pdf(paged(1)), "a.docx").loader == "pdf/4"
 
 
 # --- isolation ----------------------------------------------------------------------------------------------------

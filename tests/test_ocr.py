@@ -67,7 +67,7 @@ def test_a_scan_becomes_headings_and_paragraphs_and_says_how_sure_it_is(loaded: 
     (problem,) = loaded.problems
     assert problem.startswith("page 1: read by OCR (eng), mean confidence ")
     assert int(problem.rsplit(" ", 1)[1]) > 85
-    assert document.loader == "pdf/3 ocr/1 eng"
+    assert document.loader == "pdf/4 ocr/1 eng"
 
 
 def test_the_marks_of_a_quote_cover_its_words_in_the_picture(loaded: Loaded) -> None:

@@ -27,7 +27,7 @@ def read(file: File) -> Loaded:
             sheet.row(number, cells, words=not any(_FIGURE.fullmatch(cell) for cell in cells))
     except csv.Error as error:
         raise LoadError(f"{file.id}: not CSV ({error}); save it again, or name it .txt") from None
-    made = document(file, "csv/2", builder.text, blocks=tuple(builder.blocks), sections=builder.sections())
+    made = document(file, "csv/3", builder.text, blocks=tuple(builder.blocks), sections=builder.sections())
     return Loaded((made,), notes)
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from rag.errors import LoadError
 from rag.load.build import File, Loaded
+from rag.load.invisible import invisible
 from rag.load.kind import ENCRYPTED, kind_of
 
 READERS = {  # kind → the module that reads it, imported when the first such file comes
@@ -55,6 +56,8 @@ def read(file: File) -> Loaded:
         raise LoadError(
             f"{file.id}: damaged {kind} ({type(error).__name__}{': ' if why else ''}{why}); save it again"
         ) from None
-    if kind in _OFFICE and _MACROS in file.data:
-        loaded = replace(loaded, problems=(*loaded.problems, "it holds macros; they are neither read nor run"))
-    return loaded
+    macros = kind in _OFFICE and _MACROS in file.data
+    more = ["it holds macros; they are neither read nor run"] if macros else []
+    if not file.depth:  # what is packed in a file is looked at with it
+        more += invisible(loaded.documents)
+    return replace(loaded, problems=(*loaded.problems, *more)) if more else loaded

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 from rag.load.build import Builder, File, Loaded, document
 from rag.load.numbering import Numbering
 from rag.load.ooxml import Relation, main_part, properties, relations
+from rag.load.table import Cell, write_table
 from rag.load.zipped import Members, attribute, child, local
 
 _INSIDE = frozenset("sdt sdtContent customXml smartTag ins moveTo hyperlink fldSimple r dir bdo Choice".split())
@@ -169,9 +170,6 @@ class _Writer:
         return words
 
     def _table(self, table: Element) -> None:
-        rows = list(_below(table, "tr"))
-        group = object()
-        header, body = "", (0, 0)
         self._list = None
         style = self._styles.get(attribute(child(table, "tblPr", "tblStyle"), "val") or "")
         styled = (attribute(child(style, "name"), "val") or "").lower() not in _PLAIN_TABLES
@@ -179,28 +177,17 @@ class _Writer:
         first_row = styled and (
             attribute(look, "firstRow") not in (None, *_OFF) or int(attribute(look, "val") or "0", 16) & 0x20 != 0
         )
-        for number, row in enumerate(rows):
-            cells = [self._cell(cell) for cell in _below(row, "tc")]
-            if len(cells) == 1 and len(rows) == 1:  # a frame around text
-                for cell in _below(row, "tc"):
-                    self._coloured(cell)
-                return
-            if not any(text for text, _ in cells):
-                continue
-            words = " | ".join(text for text, _ in cells)
-            block = self.builder.write("row", words, group=group)
-            marked = _on(child(row, "trPr"), "tblHeader") or all(bold for text, bold in cells if text)
-            if not body[1] and len(cells) > 1 and (marked or (first_row and number == 0)):
-                header = words
-            else:
-                body = (body[0] if body[1] else block.start, block.end)
-        if header and body[1]:
-            self.builder.section(header, *body)
+        rows = [
+            (list(_below(row, "tc")), _on(child(row, "trPr"), "tblHeader") or (first_row and not number))
+            for number, row in enumerate(_below(table, "tr"))
+        ]
+        if len(rows) == 1 and len(rows[0][0]) == 1:  # a frame around text
+            self._coloured(rows[0][0][0])
+        else:
+            write_table(self.builder, (([self._cell(cell) for cell in cells], head) for cells, head in rows))
 
-    def _cell(self, cell: Element) -> tuple[str, bool]:
-        found = [self._words(paragraph) for paragraph in cell.iter() if local(paragraph) == "p"]
-        filled = [words for words in found if words.text]
-        return " ".join(" ".join(words.text.split()) for words in filled), all(words.bold for words in filled)
+    def _cell(self, cell: Element) -> Cell:
+        return Cell.of(self._words(paragraph) for paragraph in cell.iter() if local(paragraph) == "p")
 
     def _chain(self, paragraph: Element) -> Iterator[Element]:
         """The paragraph's own properties, then those of its style and of the styles that it is based on."""

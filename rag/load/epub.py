@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from urllib.parse import unquote
 
 from rag.errors import LoadError
@@ -36,7 +37,7 @@ def read(file: File) -> Loaded:
         elif local(element) == "itemref":
             spine.append(attribute(element, "idref") or "")
     locked = _locked(members)
-    builder, problems = Builder(), []
+    builder, problems, left_out = Builder(), [], Counter[str]()
     for key in dict.fromkeys(spine):
         name, kind, roles = items.get(key, ("", "", ""))
         if "html" not in kind or "nav" in roles.split():
@@ -47,10 +48,10 @@ def read(file: File) -> Loaded:
             problems.append(f"chapter {name or key} is missing")
             continue
         text, _ = decode(members.read(name), f"{file.id}!/{name}")
-        feed(Writer(builder), parse(closed(text), f"{file.id}!/{name}"))
+        left_out += feed(Writer(builder), parse(closed(text), f"{file.id}!/{name}"))
     made = document(
         file,
-        "epub/1",
+        "epub/2",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),
@@ -59,7 +60,7 @@ def read(file: File) -> Loaded:
         author=authors,
         language=facts.get("language"),
     )
-    return Loaded((made,), tuple(problems))
+    return Loaded((made,), tuple(problems), left_out)
 
 
 def _package(file: File, members: Members) -> str:

@@ -16,7 +16,18 @@ from rag.load.decode import text_of
 from rag.load.furniture import enough, furniture
 from rag.load.writer import HIDDEN, UNSEEN_STYLE, Writer
 
+_FEW = 20  # characters that are left out without a word
 _SHEET, _RULES = 100_000, 500  # characters of <style> and rules that are looked at
+DISGUISED = "text too small to read, or white on white"
+_STYLED = 5_000  # elements with a style of their own that are looked at
+_WHITE = re.compile(
+    r"(?:^|;)\s*color\s*:\s*(?:white|#fff(?:fff)?|rgb\(\s*255\s*[, ]\s*255\s*[, ]\s*255\s*\))\s*(?:!|;|$)",
+    re.IGNORECASE,
+)
+_TINY = re.compile(
+    r"(?:^|;)\s*font-size\s*:\s*(?:0+(?:\.0+)?(?:px|pt|r?em|%)?|(?:0?\.\d+|1(?:\.\d+)?)(?:px|pt))\s*(?:!|;|$)",
+    re.IGNORECASE,
+)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _AT_RULE = re.compile(r"@[^@{};]*(?:;|\{(?:[^{}]*\{[^{}]*\})*[^{}]*\})")
 _DATES = (
@@ -44,15 +55,14 @@ def read(file: File) -> Loaded:
     xhtml = text.lstrip().startswith("<?xml") or file.id.lower().endswith(".xhtml")
     tree = parse(closed(text) if xhtml else text, file.id)
     builder, left_out = _written(tree, furniture(tree))
-    if len(left_out) > (HIDDEN in left_out):
-        removed = sum(left_out.values()) - left_out[HIDDEN]
-        if not builder.blocks or not enough(len(builder.text), removed, tree):
-            builder, left_out = _written(tree, {})
+    removed = sum(count for kind, count in left_out.items() if kind not in (HIDDEN, DISGUISED))
+    if removed and (not builder.blocks or not enough(len(builder.text), removed, tree)):
+        builder, left_out = _written(tree, {})
     title = tree.css_first("head title")
     headings = sorted(builder.headings, key=lambda heading: heading[0] > 1)  # the first <h1>, else the first of any
     made = document(
         file,
-        "html/2",
+        "html/3",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),
@@ -61,19 +71,15 @@ def read(file: File) -> Loaded:
         author=[node.attributes.get("content") or "" for node in _first(tree, _AUTHORS)],
         language=_language(tree),
     )
+    if left_out[DISGUISED] > _FEW:
+        notes = (*notes, f"{left_out[DISGUISED]} characters of {DISGUISED} left out")
     return Loaded((made,), notes, +left_out)
 
 
 def _written(tree: LexborHTMLParser, unseen: dict[int, str]) -> tuple[Builder, Counter[str]]:
     """The text without these elements, and the characters that are left out, by kind."""
-    builder, left_out = Builder(), Counter[str]()
-    writer = Writer(builder)
-    feed(writer, tree, unseen)
-    for kind, node in writer.passed:
-        aside = Builder()
-        Writer(aside).feed(node)
-        left_out[kind] += len(aside.text)
-    return builder, left_out
+    builder = Builder()
+    return builder, feed(Writer(builder), tree, unseen)
 
 
 def closed(text: str) -> str:
@@ -101,10 +107,41 @@ def parse(text: str, name: str) -> LexborHTMLParser:
     return LexborHTMLParser(text)
 
 
-def feed(writer: Writer, tree: LexborHTMLParser, unseen: Mapping[int, str] = MappingProxyType({})) -> None:
-    """Write what a reader sees of the tree, without the `unseen`."""
+def feed(writer: Writer, tree: LexborHTMLParser, unseen: Mapping[int, str] = MappingProxyType({})) -> Counter[str]:
+    """Write what a reader sees of the tree, without the `unseen`. The characters that are left out, by kind."""
+    left_out = Counter[str]()
     if tree.body:
-        writer.feed(tree.body, {**unseen, **dict.fromkeys(_hidden_by_style(tree), HIDDEN)})
+        hidden = dict.fromkeys(_hidden_by_style(tree), HIDDEN) | dict.fromkeys(_disguised(tree), DISGUISED)
+        for kind, node in writer.feed(tree.body, {**unseen, **hidden}):
+            aside = Builder()
+            Writer(aside).feed(node)
+            left_out[kind] += len(aside.text)
+    return left_out
+
+
+def _disguised(tree: LexborHTMLParser) -> set[int]:
+    """The elements whose own style makes their words tiny, or white where nothing colours a ground behind. One that
+    holds elements with a style of their own is none: their words may be seen."""
+    sheets = tree.css_first("link[rel~=stylesheet i]") or any("background" in s.text() for s in tree.css("style"))
+    grounds = {node.mem_id for node in tree.css("[style*=background i], [bgcolor]")}
+    found = set()
+    for node in tree.css("[style], font[color]")[:_STYLED]:
+        style = node.attributes.get("style") or ""
+        white = _WHITE.search(style) or _WHITE.search(f"color:{node.attributes.get('color') or ''}")
+        unseen = _TINY.search(style) or (white and not sheets and not _within(node, grounds))
+        if unseen and not any(child.css_first("[style], [class], font") for child in node.iter()):
+            found.add(node.mem_id)
+    return found
+
+
+def _within(node: LexborNode, others: set[int]) -> bool:
+    """Whether the element or one around it is among `others`."""
+    outer: LexborNode | None = node
+    while outer:
+        if outer.mem_id in others:
+            return True
+        outer = outer.parent
+    return False
 
 
 def _first(tree: LexborHTMLParser, selectors: Sequence[str]) -> list[LexborNode]:

@@ -12,13 +12,15 @@ from typing import NamedTuple
 
 from rag.load.cells import Row, tables
 from rag.load.glyphs import Glyphs, Line
+from rag.load.numbering import BULLET, marker_of
 from rag.types import BlockKind
 
 PAGE = 32  # bits for the position within a page
 _HEADING = 1.12  # of the body's size
 _LONGEST_HEADING = 200  # characters
+_SEVERAL = 3
+_ROOM = 0.1  # of a line's length: what may stay empty at its end, since the next word is longer
 _ENDS = re.compile(r"[.!?…:;。！？][\"'”’»)\]]*$")
-BULLET = re.compile(r"(?:[•▪▸►‣◦●○■□·–—*-]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})[.)])[ \xa0]+(?=\S)")
 _LEADERS = re.compile(r"(?:\. ?){5}")  # an entry of a table of contents
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
@@ -46,6 +48,7 @@ class Part:
     level: int = 0
     page: int = 0
     left: float = 0.0
+    right: float = 0.0  # of the longest line
     lines: int = 0
     last: Line | None = None
     table: object = None  # what the rows of one table share
@@ -111,19 +114,15 @@ def _begin(number: int, line: Line) -> Part:
         "item" if found else "paragraph",
         line.text[cut:],
         _place(number, line.at[cut:]),
-        marker=_marker(line.text[:cut]),
+        marker=marker_of(line.text[:cut]),
         size=line.size,
         bold=line.bold,
         page=number,
         left=line.box[0],
+        right=line.box[2],
         lines=1,
         last=line,
     )
-
-
-def _marker(printed: str) -> str:
-    """What the item begins with in canonical text: its number as printed, or a dash for any other sign."""
-    return printed.replace("\xa0", " ") if not printed or any(map(str.isalnum, printed)) else "- "
 
 
 def _append(part: Part, number: int, line: Line) -> None:
@@ -131,6 +130,7 @@ def _append(part: Part, number: int, line: Line) -> None:
     part.at.append(-1)
     part.at.extend(_place(number, line.at))
     part.bold = part.bold and line.bold
+    part.right = max(part.right, line.box[2])
     part.lines += 1
     part.last = line
 
@@ -172,8 +172,16 @@ def goes_on(before: Part, part: Part) -> bool:
         and abs(part.size - before.size) < 0.5
         and part.bold == before.bold
         and not _ENDS.search(before.words)
-        and (part.words[:1].islower() or before.words.endswith("-"))
+        and (part.words[:1].islower() or before.words.endswith("-") or _cut(before, part))
     )
+
+
+def _cut(before: Part, part: Part) -> bool:
+    """Whether the last of several lines reaches so far to the right that the next word would not fit, and what follows
+    is prose: neither a running head nor an entry of a table of contents."""
+    assert before.last
+    full = before.lines > 1 and before.last.box[2] > before.right - _ROOM * (before.right - before.left)
+    return full and bool(part.lines > 1 or _ENDS.search(part.words)) and not _LEADERS.search(part.words)
 
 
 def join(before: Part, part: Part) -> None:
@@ -181,7 +189,8 @@ def join(before: Part, part: Part) -> None:
     before.words += "\n" + part.words
     before.at.append(-1)
     before.at.extend(part.at)
-    before.page, before.last = part.page, part.last
+    before.page, before.last, before.lines = part.page, part.last, before.lines + part.lines
+    before.left, before.right = min(before.left, part.left), max(before.right, part.right)
 
 
 # ── line ends ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,10 +206,26 @@ def words_of(pages: Sequence[Glyphs | None]) -> Counter[str]:
     return words
 
 
-def dehyphenated(part: Part, vocabulary: Counter[str]) -> int:
+def parts_words(pages: Sequence[Glyphs | None], vocabulary: Counter[str]) -> bool:
+    """Whether the document parts words at line ends: not where its own words know several with their hyphens, and none
+    without."""
+    kept = set[str]()
+    for page in pages:
+        for line, after in itertools.pairwise(page.lines if page else ()):
+            first, last = _FIRST_WORD.match(after.text), _LAST_WORD.search(line.text[-80:])
+            if first and last:
+                if vocabulary[(last[1] + first[0]).lower()]:
+                    return True
+                word = f"{last[1]}-{first[0]}".lower()
+                kept |= {word} if vocabulary[word] else set()
+    return len(kept) < _SEVERAL
+
+
+def dehyphenated(part: Part, vocabulary: Counter[str], parts: bool) -> int:
     """Make running text of the block: a line end is a space, or nothing after a hyphen that only parts a word.
 
-    How many hyphens were removed. The document's own words decide, where they know either spelling.
+    How many hyphens were removed. The document's own words decide, where they know either spelling, and then whether it
+    `parts` words at all.
     """
     removed = begin = 0
     words, at = "", array("q")
@@ -210,7 +235,7 @@ def dehyphenated(part: Part, vocabulary: Counter[str]) -> int:
         if first and last:
             whole, kept = (last[1] + first[0]).lower(), f"{last[1]}-{first[0]}".lower()
             same_case = first[0].islower() or (last[1].isupper() and first[0].isupper())
-            if vocabulary[kept] <= vocabulary[whole] and (vocabulary[whole] or same_case):
+            if vocabulary[kept] <= vocabulary[whole] and (vocabulary[whole] or (same_case and parts)):
                 words = words[:-1]
                 at.pop()
                 removed += 1

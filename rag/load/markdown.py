@@ -7,6 +7,7 @@ that raw HTML inside Markdown, which may begin in one block and end in another, 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from typing import Any
@@ -44,11 +45,12 @@ def read(file: File) -> Loaded:
     builder = Builder()
     writer = Writer(builder)
     env: dict[str, Any] = {}
+    left_out = Counter[str]()
     for piece in _pieces(body):
         tokens = _MARKDOWN.parse(piece, env)
         if any(token.level >= _DEEPEST - 1 for token in tokens):
             remarks.append(f"nested more than {_DEEPEST} deep; what lies deeper is left out")
-        feed(writer, parse(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, env), file.id))
+        left_out += feed(writer, parse(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, env), file.id))
     if remarks and not builder.blocks:
         raise LoadError(f"{file.id}: {remarks[-1]}, and nothing else is there; repair the file")
     made = document(
@@ -64,7 +66,7 @@ def read(file: File) -> Loaded:
         author=fields.get("author"),
         language=fields.get("language"),
     )
-    return Loaded((made,), (*notes, *dict.fromkeys(remarks)))
+    return Loaded((made,), (*notes, *dict.fromkeys(remarks)), left_out)
 
 
 def _front_matter(text: str, name: str) -> tuple[dict[str, Any], str, list[str]]:

@@ -10,6 +10,7 @@ from rag.load import dispatch
 from rag.load.build import File, Loaded
 from rag.types import Document
 
+_TOLD = 100  # problems of members that are named
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 
 
@@ -50,4 +51,6 @@ class Collected:
         if not self.documents:
             why = f" ({self.problems[0]})" if self.problems else ""
             raise LoadError(f"{self._outer.id}: nothing in it can be read{why}")
-        return Loaded(tuple(self.documents.values()), tuple(self.problems), self.left_out)
+        more = len(self.problems) - _TOLD
+        told = [*self.problems[:_TOLD], *([f"and {more} more like these"] if more > 0 else [])]
+        return Loaded(tuple(self.documents.values()), tuple(told), self.left_out)

@@ -10,6 +10,7 @@ from rag.load.zipped import attribute, child, local
 
 _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"),
           (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip
+BULLET = re.compile(r"(?:[•▪▸►‣◦●○■□·–—*-]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})[.)])[ \xa0]+(?=\S)")  # typed before an item
 _PLACE = re.compile(r"%(\d)")
 
 
@@ -61,6 +62,11 @@ class Numbering:
     def _figure(self, abstract: str, depth: int) -> str:
         style = attribute(child(self._levels[abstract].get(depth), "numFmt"), "val") or "decimal"
         return figure(self._counts[abstract].get(depth, 1), style)
+
+
+def marker_of(printed: str) -> str:
+    """What an item begins with in canonical text: its number as printed, or a dash for any other sign."""
+    return printed.replace("\xa0", " ") if not printed or any(map(str.isalnum, printed)) else "- "
 
 
 def figure(count: int, style: str) -> str:

@@ -94,10 +94,10 @@ class Odf:
         return words
 
     def _walk(self, element: Element, look: Mapping[str, str], on_paper: bool, words: Words) -> None:
-        bold, unseen = look.get("font-weight") in ("bold", "600", "700", "800", "900"), _unseen(look, on_paper)
+        bold, hidden = look.get("font-weight") in ("bold", "600", "700", "800", "900"), unseen(look, on_paper)
 
         def add(text: str) -> None:
-            if unseen:
+            if hidden:
                 words.hidden += len(text)
             elif text:
                 words.parts.append(text)
@@ -164,7 +164,7 @@ def _bare(look: Mapping[str, str]) -> bool:
     return look.get("background-color", "transparent") == "transparent" and look.get("fill", "none") == "none"
 
 
-def _unseen(look: Mapping[str, str], on_paper: bool) -> bool:
+def unseen(look: Mapping[str, str], on_paper: bool) -> bool:
     """Whether words are switched off, too small to be read, or white on nothing."""
     size = _SIZE.fullmatch(look.get("font-size", ""))
     tiny = size is not None and float(size[1]) < _TINY

@@ -7,9 +7,9 @@ from xml.etree.ElementTree import Element
 
 from rag.errors import LoadError
 from rag.load.build import Builder, File, Loaded, document
-from rag.load.odf import Odf, paragraphs
+from rag.load.odf import Odf, paragraphs, unseen
 from rag.load.odt import rows_of
-from rag.load.table import Sheet
+from rag.load.table import FEW, Sheet, faint_cells
 from rag.load.zipped import attribute, local
 
 CELLS = 2_000_000  # of all sheets; a file may say that a cell or row is there a million times
@@ -24,7 +24,7 @@ def read(file: File) -> Loaded:
     hidden: list[str] = []
     problems = list(odf.problems())
     left_out: Counter[str] = Counter()
-    room = CELLS
+    room, faint = CELLS, 0
     for sheet in odf.body if odf.body is not None else ():
         if local(sheet) != "table":
             continue
@@ -34,18 +34,21 @@ def read(file: File) -> Loaded:
             left_out["hidden sheets"] += sum(map(len, sheet.itertext()))
             continue
         with builder.under(f"Sheet {name}", 1):
-            room = _sheet(builder, odf, sheet, room, file.id, problems)
+            room, unread = _sheet(builder, odf, sheet, room, file.id, problems)
+            faint += unread
     made = document(
-        file, "ods/1", builder.text, blocks=tuple(builder.blocks), sections=builder.sections(), **odf.facts()
+        file, "ods/2", builder.text, blocks=tuple(builder.blocks), sections=builder.sections(), **odf.facts()
     )
+    if faint > FEW:
+        problems.append(faint_cells(faint))
     if hidden:
         problems.append(f"hidden sheets left out: {', '.join(hidden)}")
     return Loaded((made,), tuple(problems), left_out)
 
 
-def _sheet(builder: Builder, odf: Odf, sheet: Element, room: int, name: str, problems: list[str]) -> int:
-    """How many cells may follow."""
-    table, number = Sheet(builder), 1
+def _sheet(builder: Builder, odf: Odf, sheet: Element, room: int, name: str, problems: list[str]) -> tuple[int, int]:
+    """How many cells may follow, and how many characters stand in cells that show none."""
+    table, number, faint = Sheet(builder), 1, 0
     for row, _ in rows_of(sheet):
         cells: list[str] = []
         kinds, bold, blank = set[str](), True, 0
@@ -60,8 +63,9 @@ def _sheet(builder: Builder, odf: Odf, sheet: Element, room: int, name: str, pro
             cells += [*[""] * blank, *[text] * times]
             blank = 0
             kinds.add(attribute(cell, "value-type") or "string")
-            weight = odf.look("table-cell", attribute(cell, "style-name")).get("font-weight")
-            bold = bold and weight == "bold"
+            look = odf.look("table-cell", attribute(cell, "style-name"))
+            bold = bold and look.get("font-weight") == "bold"
+            faint += len(text) if unseen(look, True) else 0
         times = _times(row, "number-rows-repeated")
         if cells and times > REPEATS:
             problems.append(f"row {number} stands there {times} times; it is written {REPEATS} times")
@@ -72,7 +76,7 @@ def _sheet(builder: Builder, odf: Odf, sheet: Element, room: int, name: str, pro
         for at in range(number, number + written):
             table.row(at, cells, words=kinds == {"string"}, bold=bold)
         number += times
-    return room
+    return room, faint
 
 
 def _shown(odf: Odf, cell: Element) -> str:

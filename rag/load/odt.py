@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 from rag.load.build import Builder, File, Loaded, document
 from rag.load.numbering import figure
 from rag.load.odf import BOXES, Odf, level_of, paragraphs
+from rag.load.table import Cell, write_table
 from rag.load.zipped import attribute, local
 
 _INSIDE = BOXES | frozenset(
@@ -152,31 +153,17 @@ class Writer:
         return f"{attribute(level, 'num-prefix') or ''}{number}{attribute(level, 'num-suffix') or ''}".strip()
 
     def _table(self, table: Element, on_paper: bool) -> None:
-        rows = list(rows_of(table))
-        self._group, group = None, object()
-        header, body = "", (0, 0)
-        for row, heads in rows:
-            inside = [cell for cell in row if local(cell) == "table-cell"]
-            if len(rows) == len(inside) == 1:  # a frame around text
-                self.container(inside[0], False)
-                return
-            cells = [self._cell(cell) for cell in inside]
-            if not any(text for text, _ in cells):
-                continue
-            words = " | ".join(text for text, _ in cells)
-            block = self.builder.write("row", words, group=group)
-            if not body[1] and len(cells) > 1 and (heads or all(bold for text, bold in cells if text)):
-                header = words
-            else:
-                body = (body[0] if body[1] else block.start, block.end)
-        if header and body[1]:
-            self.builder.section(header, *body)
+        self._group = None
+        rows = [([cell for cell in row if local(cell) == "table-cell"], heads) for row, heads in rows_of(table)]
+        if len(rows) == 1 and len(rows[0][0]) == 1:  # a frame around text
+            self.container(rows[0][0][0], False)
+        else:
+            write_table(self.builder, (([self._cell(cell) for cell in cells], heads) for cells, heads in rows))
 
-    def _cell(self, cell: Element) -> tuple[str, bool]:
+    def _cell(self, cell: Element) -> Cell:
         found = [self.odf.words(paragraph, False) for paragraph in paragraphs(cell)]
         self.left_out["hidden text"] += sum(words.hidden for words in found)
-        filled = [words for words in found if words.text]
-        return " ".join(" ".join(words.text.split()) for words in filled), all(words.bold for words in filled)
+        return Cell.of(found)
 
 
 def rows_of(table: Element, heads: bool = False) -> Iterator[tuple[Element, bool]]:

@@ -22,7 +22,19 @@ from rag.load import ocr
 from rag.load.build import Builder, File, Loaded, document, iso_date
 from rag.load.glyphs import Glyphs, glyphs, information, outline
 from rag.load.heads import is_head, join_row, row_goes_on, table_goes_on, without_head
-from rag.load.lines import PAGE, Part, blocks_of, dehyphenated, goes_on, join, key, mark_headings, up_and_down, words_of
+from rag.load.lines import (
+    PAGE,
+    Part,
+    blocks_of,
+    dehyphenated,
+    goes_on,
+    join,
+    key,
+    mark_headings,
+    parts_words,
+    up_and_down,
+    words_of,
+)
 from rag.load.margins import running
 from rag.load.paper import Box, character_boxes, opened
 from rag.load.tesseract import SECONDS, recognise
@@ -56,7 +68,7 @@ def read(file: File) -> Loaded:
     builder, places = _written(found.parts)
     made = document(
         file,
-        f"pdf/3 ocr/1 {file.ocr}" if found.recognised else "pdf/3",
+        f"pdf/4 ocr/1 {file.ocr}" if found.recognised else "pdf/4",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=_pages(places, found.labels),
@@ -125,8 +137,9 @@ def _read(file: File) -> _Read:
             why = "; ".join(tried)
         raise LoadError(f"{file.id}: {why}")
     vocabulary = words_of(pages)
+    parted = parts_words(pages, vocabulary)
     for part in parts:
-        left_out["hyphens at line ends"] += dehyphenated(part, vocabulary)
+        left_out["hyphens at line ends"] += dehyphenated(part, vocabulary, parted)
     mark_headings(parts, body, {(index, key(title)): level for index, level, title in marks})
     dates = [_DATE.match(facts.get(name, "")) for name in ("ModDate", "CreationDate")]
     date = next((iso_date(f"{found[1]}-{found[2]}-{found[3]}") for found in dates if found), None)

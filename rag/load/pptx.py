@@ -9,12 +9,14 @@ from xml.etree.ElementTree import Element
 from rag.load.build import Builder, File, Loaded, document
 from rag.load.numbering import figure
 from rag.load.ooxml import main_part, properties, relations
+from rag.load.table import FEW, Cell, write_table
 from rag.load.zipped import Members, attribute, child, local
 
 _MARGINS = frozenset({"dt", "ftr", "sldNum", "hdr"})
 _TITLES = frozenset({"title", "ctrTitle"})
 _INDENT = 16
 _LONGEST_HEADING = 80  # characters
+_TINY = 150  # hundredths of a point
 
 
 def read(file: File) -> Loaded:
@@ -45,7 +47,7 @@ def read(file: File) -> Loaded:
     named = facts.title.lower() not in ("powerpoint presentation", "presentation")  # what the program itself writes
     made = document(
         file,
-        "pptx/3",
+        "pptx/4",
         builder.text,
         blocks=tuple(builder.blocks),
         pages=tuple(builder.pages),
@@ -55,8 +57,10 @@ def read(file: File) -> Loaded:
         author=facts.author,
         language=facts.language,
     )
-    problems = (f"hidden slides left out: {', '.join(hidden)}",) if hidden else ()
-    return Loaded((made,), problems, +writer.left_out)
+    problems = [f"hidden slides left out: {', '.join(hidden)}"] if hidden else []
+    if (tiny := writer.left_out["hidden text"]) > FEW:
+        problems.append(f"{tiny} characters of hidden text left out")
+    return Loaded((made,), tuple(problems), +writer.left_out)
 
 
 _KINDS = {"alpha": "Letter", "roman": "Roman"}  # anything else is decimal
@@ -71,6 +75,8 @@ class _Writer:
         """The title first, then the shapes from back to front, as they were laid out."""
         shapes = list(_shapes(slide))
         titles = [shape for shape in shapes if _role(shape) in _TITLES and _text(shape)]
+        tiny = [run for shape in shapes for run in shape.iter() if local(run) == "r" and _tiny(run)]
+        self.left_out["hidden text"] += sum(len(e.text or "") for run in tiny for e in run if local(e) == "t")
         title = " ".join(" ".join(_text(shape).split()) for shape in titles)
         if title:
             self.builder.write("heading", title, level=1)
@@ -117,21 +123,11 @@ class _Writer:
                 self.builder.write("paragraph", words)
 
     def _table(self, table: Element) -> None:
-        group = object()
-        header, body = "", (0, 0)
         has_header = attribute(child(table, "tblPr"), "firstRow") in ("1", "true")
-        for row in (element for element in table if local(element) == "tr"):
-            cells = [" ".join(_text(cell).split()) for cell in row if local(cell) == "tc"]
-            if not any(cells):
-                continue
-            words = " | ".join(cells)
-            block = self.builder.write("row", words, group=group)
-            if has_header and not header:
-                header = words
-            else:
-                body = (body[0] if body[1] else block.start, block.end)
-        if header and body[1]:
-            self.builder.section(header, *body)
+        rows = [
+            [Cell(" ".join(_text(c).split())) for c in row if local(c) == "tc"] for row in table if local(row) == "tr"
+        ]
+        write_table(self.builder, ((cells, has_header and not number) for number, cells in enumerate(rows)))
 
 
 def _numbered(count: int, style: str) -> str:
@@ -175,6 +171,11 @@ def _bold(paragraph: Element) -> bool:
     return all(attribute(child(run, "rPr"), "b") in ("1", "true") for run in runs)
 
 
+def _tiny(run: Element) -> bool:
+    size = attribute(child(run, "rPr"), "sz") or ""
+    return size.isdigit() and int(size) < _TINY
+
+
 def _text(element: Element) -> str:
     return "\n".join(filter(None, (_words(e) for e in element.iter() if local(e) == "p")))
 
@@ -184,6 +185,6 @@ def _words(paragraph: Element) -> str:
     for element in paragraph:
         if local(element) == "br":
             parts.append("\n")
-        elif local(element) in ("r", "fld") and attribute(element, "type") != "slidenum":
+        elif local(element) in ("r", "fld") and attribute(element, "type") != "slidenum" and not _tiny(element):
             parts += [inner.text or "" for inner in element if local(inner) == "t"]
     return "\n".join(" ".join(line.split()) for line in "".join(parts).split("\n")).strip()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rag.load.glyphs import glyphs
-from rag.load.lines import BULLET
+from rag.load.numbering import BULLET
 from rag.load.paper import Box, character_boxes, merged, opened
 from rag.load.tesseract import Recognised, recognise
 

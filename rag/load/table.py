@@ -1,19 +1,67 @@
-"""Rows of a sheet → canonical text: each row is one block, and its section names the header and the row.
+"""Rows → canonical text: each row of a table is one block, and its section names the header; in a sheet also the row.
 
-A sheet may hold prose as well: a row of one cell that is set as a title is a heading, and one that holds sentences and
-stands outside of a table is a paragraph.
+A sheet may hold prose as well: a row of one cell that is set as a title is a heading, and outside of a table one that
+begins with the sign or the number of a list is an item, and one that holds sentences a paragraph.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol, Self
 
 from rag.load.build import Builder
+from rag.load.numbering import BULLET, marker_of
 
 _LONGEST_HEADING = 200  # characters
+FEW = 20  # characters in faint type that are not worth a line
 _LONGEST_NAME = 80  # characters: what is longer is prose
 _SENTENCE = re.compile(r"[.!?…:][\"'”’»)\]]*(?:\s|$)")
+
+
+class Words(Protocol):
+    """A paragraph as a loader reads it: its text, and whether all of it is bold."""
+
+    bold: bool
+
+    @property
+    def text(self) -> str: ...
+
+
+class Cell(NamedTuple):
+    """A cell of a table in one line."""
+
+    words: str
+    bold: bool = False
+
+    @classmethod
+    def of(cls, paragraphs: Iterable[Words]) -> Self:
+        filled = [paragraph for paragraph in paragraphs if paragraph.text]
+        words = " ".join(" ".join(paragraph.text.split()) for paragraph in filled)
+        return cls(words, all(paragraph.bold for paragraph in filled))
+
+
+def write_table(builder: Builder, rows: Iterable[tuple[Sequence[Cell], bool]]) -> None:
+    """Write a table: the cells of each row, and whether the file marks it as a head. Before other rows, one of several
+    cells that are all bold is a head too."""
+    group, header, body = object(), "", (0, 0)
+    for cells, head in rows:
+        if not any(cell.words for cell in cells):
+            continue
+        words = " | ".join(cell.words for cell in cells)
+        block = builder.write("row", words, group=group)
+        if not body[1] and (head or (len(cells) > 1 and all(cell.bold for cell in cells if cell.words))):
+            header = words
+        else:
+            body = (body[0] if body[1] else block.start, block.end)
+    if header and body[1]:
+        builder.section(header, *body)
+
+
+def faint_cells(characters: int) -> str:
+    """What is said of cells whose words a reader of the sheet may not see. They are kept: a filter or a rule of the
+    sheet may colour the cell."""
+    return f"{characters} characters stand in white, tiny or unshown type; they are kept, compare with the sheet"
 
 
 class Sheet:
@@ -28,6 +76,7 @@ class Sheet:
         self._table: object = None
         self._blank = True
         self._titles: list[float] = []  # sizes of the headings that hold here
+        self._list = object()  # what the items of one list share
 
     def row(
         self, number: int, cells: Sequence[str], *, words: bool, bold: bool = False, title: float | None = None
@@ -44,13 +93,18 @@ class Sheet:
         if filled == 1 and title is not None and len(cells[-1]) <= _LONGEST_HEADING:
             self._heading(cells[-1], title)
             return
-        prose = filled == 1 and (len(cells[-1]) > _LONGEST_NAME or _SENTENCE.search(cells[-1]))
+        item = BULLET.match(cells[-1]) if filled == 1 and words else None
+        prose = filled == 1 and (item or len(cells[-1]) > _LONGEST_NAME or _SENTENCE.search(cells[-1]))
         if prose and self._blank:
             self._header, self._table = "", None
         begins = filled > 1 and words and (self._table is None or (self._blank and bold))
         if begins:
             self._header, self._table = "", object()
-        if prose and self._table is None:
+        if item and self._table is None:
+            self._list = object() if self._blank else self._list
+            marker = marker_of(item.group())
+            block = self._builder.write("item", cells[-1][item.end() :], marker=marker, group=self._list)
+        elif prose and self._table is None:
             block = self._builder.write("paragraph", cells[-1])
         else:
             block = self._builder.write("row", " | ".join(cells), group=self._table or self)

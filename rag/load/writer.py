@@ -89,10 +89,13 @@ class Writer:
         self._words: list[str] = []  # of the block at hand
         self._last = ""  # its last character
         self._marker = ""  # of the list item that has no text yet
-        self.passed: list[tuple[str, Any]] = []  # kind and element: what was left out on the way
 
-    def feed(self, body: Any, unseen: Mapping[int, str] = MappingProxyType({})) -> None:
-        """Write the tree below `body`, one piece of a longer text or all of it, without the `unseen`: mem_id → kind."""
+    def feed(self, body: Any, unseen: Mapping[int, str] = MappingProxyType({})) -> list[tuple[str, Any]]:
+        """Write the tree below `body`, one piece of a longer text or all of it, without the `unseen`: mem_id → kind.
+
+        Kind and element of what was left out.
+        """
+        passed: list[tuple[str, Any]] = []
         stack: list[tuple[Any, _Context, bool]] = [(body, _Context(), False)]
         while stack:
             node, context, leaving = stack.pop()
@@ -109,7 +112,7 @@ class Writer:
             elif tag[:1] in ("", "-", "!") or tag in _UNSEEN:
                 continue
             elif node is not body and (node.mem_id in unseen or not _shown(node)):
-                self.passed.append((unseen.get(node.mem_id, HIDDEN), node))
+                passed.append((unseen.get(node.mem_id, HIDDEN), node))
             elif tag == "img":
                 self._text(node.attributes.get("alt") or "", context._replace(verbatim=False))
             else:
@@ -119,6 +122,7 @@ class Writer:
                 if child := node.first_child:
                     stack.append((child, inner, False))
         self._flush(_Context())
+        return passed
 
     def _enter(self, node: Any, tag: str, context: _Context) -> _Context:
         if tag in _BLOCKS:

@@ -14,7 +14,7 @@ import openpyxl
 
 from rag.load.build import Builder, File, Loaded, document
 from rag.load.ooxml import properties
-from rag.load.table import Sheet
+from rag.load.table import FEW, Sheet, faint_cells
 from rag.load.zipped import Members
 
 _QUOTED = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]*)[^\]]*\]|_.|\*.|\[[^\]]*\]')
@@ -36,6 +36,7 @@ def read(file: File) -> Loaded:
     builder = Builder()
     hidden: list[str] = []
     left_out: Counter[str] = Counter()
+    faint = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on styles and extensions, none of which we read
         book = openpyxl.load_workbook(io.BytesIO(file.data), read_only=True, data_only=True, keep_links=False)
@@ -46,12 +47,12 @@ def read(file: File) -> Loaded:
             else:
                 unnamed = len(book.worksheets) == 1 and _UNNAMED.fullmatch(sheet.title)
                 with nullcontext() if unnamed else builder.under(f"Sheet {sheet.title}", 1):
-                    _sheet(builder, sheet)
+                    faint += _sheet(builder, sheet)
         book.close()
     facts = properties(members)
     made = document(
         file,
-        "xlsx/2",
+        "xlsx/3",
         builder.text,
         blocks=tuple(builder.blocks),
         sections=builder.sections(),
@@ -61,12 +62,16 @@ def read(file: File) -> Loaded:
         language=facts.language,
     )
     problems = [f"hidden sheets left out: {', '.join(hidden)}"] if hidden else []
+    if faint > FEW:
+        problems.append(faint_cells(faint))
     if unknown:
         problems.append(f"{unknown} formulas without a stored value left out; open the file and save it again")
     return Loaded((made,), tuple(problems), left_out)
 
 
-def _sheet(builder: Builder, sheet: Any) -> None:
+def _sheet(builder: Builder, sheet: Any) -> int:
+    """How many characters stand in cells that show none."""
+    faint, looks = 0, dict[int, bool]()
     sheet.reset_dimensions()  # what the file declares may be a million columns of nothing
     table = Sheet(builder)
     larger = _LARGER * (sheet.parent._fonts[0].sz or _SIZE)  # than the workbook's usual font
@@ -77,15 +82,30 @@ def _sheet(builder: Builder, sheet: Any) -> None:
             words = all(isinstance(value, str) for value, _ in filled)
             bold = words and all(cell.font and cell.font.b for _, cell in filled)
             size = (filled[0][1].font.sz or 0.0) if words and len(filled) == 1 else 0.0
-            table.row(
-                number,
-                [shown(v, c.number_format if v is not None else "") for v, c in cells],
-                words=words,
-                bold=bold,
-                title=size if size > larger or (size and bold) else None,
-            )
+            texts = [shown(v, c.number_format if v is not None else "") for v, c in cells]
+            title = size if size > larger or (size and bold) else None
+            table.row(number, texts, words=words, bold=bold, title=title)
+            for text, (_, cell) in zip(texts, cells, strict=True):
+                if text:
+                    look = cell._style_id
+                    if look not in looks:
+                        looks[look] = _unseen(cell)
+                    faint += len(text) * looks[look]
         else:
             table.row(number, (), words=False)
+    return faint
+
+
+def _unseen(cell: Any) -> bool:
+    """Whether a cell's words are white on no ground, too small to be read, or shown by no format."""
+    font, ground = cell.font, cell.fill.patternType in (None, "none")
+    colour = font.color
+    white = colour is not None and (colour.rgb == "FFFFFFFF" if colour.type == "rgb" else _paper(colour))
+    return (white and ground) or (font.sz or _SIZE) < 1.5 or cell.number_format == ";;;"
+
+
+def _paper(colour: Any) -> bool:
+    return colour.type == "theme" and colour.theme == 0 and not colour.tint
 
 
 def shown(value: object, pattern: str) -> str:
@@ -102,7 +122,7 @@ def shown(value: object, pattern: str) -> str:
     bare = _QUOTED.sub("", first)
     places = _PLACES.search(bare)
     if places is None or re.search(r"[a-zA-Z/]", bare):
-        return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
+        return f"{value:.15g}" if isinstance(value, float) else str(value)  # as many places as the programs keep
     decimals = len(places[1] or "")
     figure = value * 100 if "%" in bare else value
     words = f"{abs(figure):{',' if ',' in places[0] else ''}.{decimals}f}"
