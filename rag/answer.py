@@ -152,7 +152,8 @@ class Answerer:
         self, groups: Sequence[Sequence[decide.Candidate]], filters: Filters
     ) -> dict[str, Document] | None:  # fmt: skip
         """The documents of the candidates; None when one was changed, hidden or removed since it was read."""
-        readable, found = Readable(self.index, filters.groups), {}
+        readable = Readable(self.index, filters.groups)
+        found: dict[str, Document] = {}
         for hit in (candidate.hit for group in groups for candidate in group):
             try:
                 document = found.setdefault(hit.document_id, readable.document(hit.document_id))

@@ -112,9 +112,10 @@ def _alike(text: str, quote: str, prefix: str, suffix: str, near: int) -> tuple[
     first = max(0, near - MARGIN - len(quote))
     window = text[first : near + 2 * len(quote) + MARGIN]
     here, there = ([m.span() for m in _WORD.finditer(t)] for t in (quote, window))  # words: letters would take hours
-    words = [[t[a:b] for a, b in spans] for t, spans in ((quote, here), (window, there))]
-    blocks = [b for b in difflib.SequenceMatcher(None, *words).get_matching_blocks() if b.size]
-    if sum(len(word) for b in blocks for word in words[0][b.a : b.a + b.size]) < ALIKE * sum(map(len, words[0])):
+    sought, seen = [quote[a:b] for a, b in here], [window[a:b] for a, b in there]
+    blocks = [b for b in difflib.SequenceMatcher(None, sought, seen).get_matching_blocks() if b.size]
+    left = sum(len(word) for b in blocks for word in sought[b.a : b.a + b.size])
+    if not blocks or left < ALIKE * sum(map(len, sought)):
         return None
     begin, finish = first + there[blocks[0].b][0], first + there[blocks[-1].b + blocks[-1].size - 1][1]
     return (begin, finish) if finish - begin <= 3 * len(quote) else None
