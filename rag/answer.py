@@ -70,7 +70,8 @@ class Answerer:
             if (judged := self._judged(searched, filters))[-1]:
                 query, (hits, readings, ranked, groups) = searched, judged
                 break
-        if two := self._two(query, filters):
+        two = self._two(query, filters)
+        if two:
             groups, ranked = two, [min((group[0] for group in two), key=lambda c: c.probability)]
         names = {candidate.hit.document_id for group in groups for candidate in group}
         documents = {name: self.index.document(name) for name in sorted(names)}
@@ -96,7 +97,7 @@ class Answerer:
                 )
                 for group in groups
             ),
-            conflict=decide.conflicting(groups),
+            conflict=not two and decide.conflicting(groups),
             citations=citations,
             nearest=() if groups else tuple(_nearest(hit, r) for hit, r in _by_relevance(hits, readings)[:NEAREST]),
         )

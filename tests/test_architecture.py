@@ -26,7 +26,7 @@ LEVELS = [
         "batch",
         "calibrate",
     },
-    {"embed", "ledger", "pages", "originals", "lists", "acronyms", "fluent"},
+    {"embed", "ledger", "pages", "originals", "lists", "acronyms", "fluent", "facts"},
     {"sqlite", "postgres"},
     {"fulltext"},
     {"store"},
