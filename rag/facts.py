@@ -67,9 +67,9 @@ _DAYS = frozenset(["I", *(month.capitalize() for month in _MONTHS)]) | frozenset
 )
 # Words that no number counts: what is counted stands before them.
 _STOPS = frozenset(
-    "a after ago also an and are as at be before but by can could during each every for from had has have if in into is"
-    " it its may more must no not of off on or over per since than that the then they this to under until up was were when"
-    " where which while who will with within would you your".split()
+    "a after ago also an and are as at be before but by can could during each every for from had has have if in into"
+    " is it its may more must no not of off on or over per since than that the then they this to under until up was"
+    " were when where which while who will with within would you your".split()
 )
 
 

@@ -34,7 +34,7 @@ LEVELS = [
     {"index"},
     {"retrieve", "readable"},
     {"spans"},
-    {"overlap", "neural", "hub_reader", "converse", "narrow", "verify"},
+    {"overlap", "neural", "hub_reader", "converse", "narrow", "verify", "claim"},
     {"read", "decide"},
     {"cite"},
     {"answer"},
