@@ -20,9 +20,10 @@ def claim(question: str, quote: str, start: int, end: int) -> tuple[str, str] | 
     """What a yes/no question says and what the quote says instead, in their own words ("20 days", "26 days").
 
     `start:end` is the short answer in the quote. None when the question asks for a value, when nothing in it is of the
-    kind that the quote states, and when one of its values agrees.
+    kind that the quote states, and when one of the values of the quote agrees.
     """
     if not _FORM.search(question):
         return None
-    pair = differing(facts(question), stated(quote, start, end))
-    return (pair[0].text, pair[1].text) if pair else None
+    asked = facts(question)
+    pair = differing(asked, stated(quote, start, end))
+    return (pair[0].text, pair[1].text) if pair and differing(asked, facts(quote)) else None

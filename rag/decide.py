@@ -12,7 +12,7 @@ import numpy as np
 
 from rag.calibrate import Calibrator
 from rag.embed import Encoder
-from rag.facts import Fact, alike, differing, elsewhere, stated
+from rag.facts import Fact, alike, differing, elsewhere, facts, stated
 from rag.lists import whole_list
 from rag.quote import quote_run
 from rag.types import Document, Hit, Reading, Reason
@@ -129,14 +129,15 @@ def differ(one: Candidate, other: Candidate) -> bool:
 
     - the quotes stand in two documents;
     - both state a value of the same kind (`rag.facts`: a number with its unit, a date, a time, a name), in the short
-      answer or as the only value of the quote, and none of that kind is the same when written the same way;
+      answer or as the only value of the quote, none of that kind is the same when written the same way, and no quote has two of that kind: which of
+      them was asked for is not known;
     - they speak of the same thing: their embeddings are near, neither names or dates what the other does not while
       naming something else, and where names or dates differ, half of the other words are the same.
     """
     if one.hit.document_id == other.hit.document_id or not _near(one, other):
         return False
     pair = differing(one.facts, other.facts)
-    if pair is None:
+    if pair is None or any(len({f.size for f in facts(c.quote) if f.kind == pair[0].kind}) > 1 for c in (one, other)):
         return False
     rest = [c.quote.replace(fact.text, "") for c, fact in zip((one, other), pair, strict=True)]
     return not elsewhere(*rest) and (pair[0].kind not in ("name", "date") or alike(*rest))

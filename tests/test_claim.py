@@ -24,6 +24,7 @@ FARE = "An accompanied bicycle costs £4.20."
         ("Is it the 26th?", PAY, "the 26th", None),
         ("Is it two weeks?", "It lasts 14 days.", "14 days", None),
         ("Do bicycles cost 4.20 pounds?", FARE, "£4.20", None),
+        ("Is it 6 weeks?", "Office staff | 1 week | 6 weeks", "1 week", None),
         # another kind or unit, or none
         ("Is it 20 weeks?", PAY, "the 26th", None),
         ("Do I get 30 per cent?", LEAVE, "27 days", None),

@@ -35,8 +35,8 @@ TRIED = 12  # documents that are looked at for examples
 HEADINGS = 3  # headings of one document that are tried
 GENERIC = frozenset(
     "actions agenda annex apologies appendix background chapter closing conclusion contact contents decisions"
-    " definitions details further general information introduction matters meeting minutes next notes opening other overview"
-    " part purpose references remarks scope section summary terms".split()
+    " definitions details further general information introduction matters meeting minutes next notes opening other"
+    " overview part purpose references remarks scope section summary terms".split()
 )  # words that say nothing of a section
 
 # The templates hold nothing of ours or of the documents: our modules build the nodes from `props` as data. Questions go

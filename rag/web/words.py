@@ -165,12 +165,17 @@ WORDS: dict[str, Any] = {
     "earlier": "Show earlier text",
     "later": "Show later text",
     "exact": "Verbatim: characters {start} to {end}",
+    "document": "The text as it is searched",
     "nearest_exact": "Not an answer: characters {start} to {end}",
     "differs": "The highlighted characters are not the quote. Do not rely on this citation; index the document again.",
     "changed": "This document has changed since the answer was given. Ask again to see what it says now.",
     "unreachable": "The document could not be fetched. Check that Pullquote is still running, then open it again.",
 }
 
+_PANE = (
+    "source page pages page_label previous next close count loading paper paper_note paper_alt paper_shown"
+    " paper_loading earlier later exact nearest_exact differs changed unreachable document"
+).split()
 LIBRARY: dict[str, Any] = {
     "title": "Library",
     "back": "Back to the questions",
@@ -214,6 +219,12 @@ LIBRARY: dict[str, Any] = {
     "cancel_named": "Cancel {name}",
     "remove": "Remove",
     "remove_named": "Remove {name}",
+    "remove_sure": "Remove? Saved answers keep its quotes, marked as gone.",
+    "keep": "Keep",
+    "keep_named": "Keep {name}",
+    "search": "Search the titles",
+    "none_found": "No title has these words.",
+    "pane": {name: WORDS[name] for name in _PANE},
     "dismiss": "Dismiss",
     "no_bytes": "The file is empty.",
     "too_large": "A file may have {limit}.",
