@@ -129,8 +129,8 @@ def differ(one: Candidate, other: Candidate) -> bool:
 
     - the quotes stand in two documents;
     - both state a value of the same kind (`rag.facts`: a number with its unit, a date, a time, a name), in the short
-      answer or as the only value of the quote, none of that kind is the same when written the same way, and no quote has two of that kind: which of
-      them was asked for is not known;
+      answer or as the only value of the quote; none of that kind is the same when written the same way, and no quote
+      has two of that kind, since it is not known which of them was asked for;
     - they speak of the same thing: their embeddings are near, neither names or dates what the other does not while
       naming something else, and where names or dates differ, half of the other words are the same.
     """

@@ -54,9 +54,9 @@ function answers(answer, fresh) {
     const quotes = own.map((i, rank) => [
       rank === 1 && el("p", { class: "also" }, words.also),
       i < 0 ? el("p", { class: "told withheld" }, words.withheld) : el("figure", { class: rank ? "supporting" : "leading" },
-        quote(places[i]), citing(places, i), proof(places[i], fresh), copying(places[i], conflicting(answer, item, places))),
+        quote(places[i]), rank || !item.claim ? null : el("p", { class: "claim", dir: "auto" }, fill(words.claim, item.claim)),
+        citing(places, i), proof(places[i], fresh), copying(places[i], conflicting(answer, item, places))),
     ]);
-    if (item.claim) quotes[0].push(el("p", { class: "claim", dir: "auto" }, fill(words.claim, item.claim)));
     const telling = item.text && item.text.length <= SHORT && item.text !== places[own[0]]?.quote;
     const short = telling ? el("p", { class: "short", dir: "auto" }, item.text) : null;
     const head = answer.conflict && el("header", {}, short,
