@@ -26,7 +26,7 @@ NEAREST = 3
 ATTEMPTS = 3  # readings of a question whose documents change meanwhile
 DEFINING = 100  # passages in which the definition of an acronym is looked for
 
-Found = tuple[str, Sequence[Hit], Sequence[Reading], list[decide.Candidate], list[list[decide.Candidate]]]
+Found = tuple[str, Sequence[Hit], Sequence[Reading], list[decide.Candidate], list[list[decide.Candidate]], bool]
 Look = tuple[Sequence[Hit], Sequence[Reading], Sequence[decide.Candidate]]
 
 Progress = Callable[[str, float], None]  # a stage and its milliseconds
@@ -67,7 +67,7 @@ class Answerer:
         """
         clock = Clock(progress)
         for _ in range(ATTEMPTS):
-            query, hits, readings, ranked, groups = self._found(question, history, filters, clock, seen)
+            query, hits, readings, ranked, groups, two = self._found(question, history, filters, clock, seen)
             if (documents := self._documents(groups, filters)) is not None:
                 break
         else:
@@ -94,7 +94,7 @@ class Answerer:
                 )
                 for group in groups
             ),
-            conflict=decide.conflicting(groups),
+            conflict=not two and decide.conflicting(groups),
             citations=citations,
             nearest=() if groups else tuple(_nearest(hit, r) for hit, r in _by_relevance(hits, readings)[:NEAREST]),
         )
@@ -136,7 +136,7 @@ class Answerer:
         self, question: str, history: Sequence[str | Mapping[str, str] | Turn], filters: Filters, clock: Clock,
         seen: Seen | None,
     ) -> Found:  # fmt: skip
-        """The query that gave the most, and what was found for it."""
+        """The query that gave the most, what was found for it, and whether it asks two things."""
         query = self.query(question, history, filters)
         hits, readings, ranked, groups = self._judged(query, filters, clock, seen)
         for form in () if groups else looser(fluent(checked(question)), turns(history)):
@@ -146,7 +146,7 @@ class Answerer:
                 break
         if two := self._two(query, filters):
             groups, ranked = two, [min((group[0] for group in two), key=lambda c: c.probability)]
-        return query, hits, readings, ranked, groups
+        return query, hits, readings, ranked, groups, bool(two)
 
     def _documents(
         self, groups: Sequence[Sequence[decide.Candidate]], filters: Filters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +12,18 @@ import numpy as np
 
 from rag.calibrate import Calibrator
 from rag.embed import Encoder
+from rag.facts import Fact, alike, differing, elsewhere, facts, stated
 from rag.lists import whole_list
 from rag.quote import quote_run
 from rag.types import Document, Hit, Reading, Reason
 
 SPANS_A_HIT = 3  # spans of one passage that become candidates
 CITATIONS = 3  # the most that one Answer shows
-RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability
+RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability; one that differs, always
 FUSED, DENSE = 50.0, 20.0  # what retrieval's scores count beside one unit of the reader's log-odds (docs/rereading.md)
 RELEVANT = 0.35  # below this relevance of the best passage, silence is `no_passage`
+_NOT = frozenset("no not never none nor without cannot".split())
 SAME_SUBJECT = 0.5  # cosine from which two quotes are about the same thing, so that their numbers can disagree
-_WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
-_DIGITS = {word: str(n) for n, word in enumerate(_WORDS, 1)}
-_NUMBER = re.compile(rf"\d+(?:[.,]\d+)*|\b(?:{'|'.join(_WORDS)})\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,11 @@ class Candidate:
     def quote(self) -> str:
         """The whole units that carry it."""
         return self.hit.text[self.start - self.hit.start : self.end - self.hit.start]
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """The values that the short answer states."""
+        return stated(self.quote, self.answer[0] - self.start, self.answer[1] - self.start)
 
 
 def propose(
@@ -81,14 +84,18 @@ def rank(proposed: Sequence[Candidate], calibrator: Calibrator) -> list[Candidat
 
 
 def answers(ranked: Sequence[Candidate], threshold: float) -> list[list[Candidate]]:
-    """The candidates to show, as answers: those that say the same are one; [] is silence."""
+    """The candidates to show, as answers: those that say the same are one; [] is silence.
+
+    Another document that differs from the best answer is shown from the threshold on: to hide it would be to decide.
+    """
     if not ranked or ranked[0].probability < threshold:
         return []
-    floor = max(threshold, RIVAL * ranked[0].probability)
+    floor = RIVAL * ranked[0].probability
+    sure = [c for c in ranked if c.probability >= threshold]
     groups: list[list[Candidate]] = []
-    for candidate in [c for c in ranked if c.probability >= floor][:CITATIONS]:
+    for candidate in [c for c in sure if c.probability >= floor or differ(ranked[0], c)][:CITATIONS]:
         for group in groups:
-            if _same(group[0].text, candidate.text):
+            if _same(group[0], candidate):
                 group.append(candidate)
                 break
         else:
@@ -114,15 +121,27 @@ def whole(
 
 
 def conflicting(groups: Sequence[Sequence[Candidate]]) -> bool:
-    """True when quotes of two documents speak of the same thing and give different numbers."""
-    return any(_conflict(a, b) for i, one in enumerate(groups) for other in groups[i + 1 :] for a in one for b in other)
+    """True when two documents answer the question differently (see `differ`)."""
+    return any(differ(a, b) for i, one in enumerate(groups) for other in groups[i + 1 :] for a in one for b in other)
 
 
-def _conflict(one: Candidate, other: Candidate) -> bool:
-    numbers = [{_DIGITS.get(n.lower(), n) for n in _NUMBER.findall(c.text)} for c in (one, other)]
-    if one.hit.document_id == other.hit.document_id or not all(numbers) or numbers[0] & numbers[1]:
+def differ(one: Candidate, other: Candidate) -> bool:
+    """The one rule of when documents differ. All of it holds:
+
+    - the quotes stand in two documents;
+    - both state a value of the same kind (`rag.facts`: a number with its unit, a date, a time, a name), in the short
+      answer or as the only value of the quote; none of that kind is the same when written the same way, and no quote
+      has two of that kind, since it is not known which of them was asked for;
+    - they speak of the same thing: their embeddings are near, neither names or dates what the other does not while
+      naming something else, and where names or dates differ, half of the other words are the same.
+    """
+    if one.hit.document_id == other.hit.document_id or not _near(one, other):
         return False
-    return one.vector is not None and other.vector is not None and float(one.vector @ other.vector) >= SAME_SUBJECT
+    pair = differing(one.facts, other.facts)
+    if pair is None or any(len({f.size for f in facts(c.quote) if f.kind == pair[0].kind}) > 1 for c in (one, other)):
+        return False
+    rest = [c.quote.replace(fact.text, "") for c, fact in zip((one, other), pair, strict=True)]
+    return not elsewhere(*rest) and (pair[0].kind not in ("name", "date") or alike(*rest))
 
 
 def reason(ranked: Sequence[Candidate], readings: Sequence[Reading]) -> Reason:
@@ -179,9 +198,25 @@ def overlap(one: Candidate, other: Candidate) -> bool:
     return same and one.start < other.end and other.start < one.end
 
 
-def _same(one: str, other: str) -> bool:
-    a, b = _plain(one), _plain(other)
-    return a == b or bool(a and b and (f" {a} " in f" {b} " or f" {b} " in f" {a} "))
+def _same(one: Candidate, other: Candidate) -> bool:
+    """True when two short answers have the same words, or the same values of the same thing."""
+    a, b = _plain(one.text), _plain(other.text)
+    if differing(one.facts, other.facts) or _denied(a) != _denied(
+        b
+    ):  # "5 days" and "1.5 days", "allowed" and "not allowed"
+        return False
+    if a == b or (a and b and (f" {a} " in f" {b} " or f" {b} " in f" {a} ")):
+        return True
+    values = [{(fact.kind, fact.size) for fact in c.facts} for c in (one, other)]
+    return bool(values[0]) and values[0] == values[1] and _near(one, other)
+
+
+def _denied(plain: str) -> bool:
+    return not _NOT.isdisjoint(plain.split())
+
+
+def _near(one: Candidate, other: Candidate) -> bool:
+    return one.vector is not None and other.vector is not None and float(one.vector @ other.vector) >= SAME_SUBJECT
 
 
 def _plain(text: str) -> str:

@@ -53,6 +53,12 @@ def document(
         path = [*path[: depth - 1], heading]
         end = next((later for level, _, later in opened[i + 1 :] if level <= depth), len(text))
         sections.append(Section(tuple(path), start, end))
+    for i, block in enumerate(blocks):
+        if block.kind == "row" and blocks[i - 1].kind != "row":  # the head of a table names the section of its rows
+            last = next((j for j in range(i, len(blocks)) if blocks[j].kind != "row"), len(blocks)) - 1
+            inner = next(s for s in reversed(sections) if s.start <= block.start < s.end)
+            head = (*inner.path, text[block.start : block.end])
+            sections.append(Section(head, block.start, blocks[last].end))
     tops = [blocks[len(blocks) * n // pages].start for n in range(pages)] + [len(text)]
     leaves = tuple(Page(n + 1, str(n + 1), tops[n], tops[n + 1]) for n in range(pages))
     return Document(id, text, title, f"/docs/{id}", "handbook", date, "fake/1", leaves, tuple(sections), tuple(blocks))
@@ -149,6 +155,7 @@ SCRIPT: dict[str, tuple[tuple[Said, ...], ...]] = {
     ),
     "How long may I keep a chart?": (((HANDBOOK, "Charts of the estuary | 3 days | none", "3 days"),),),
     "What are the lending rules for novels?": (((HANDBOOK, "Novels | 4 weeks | 3", "Novels | 4 weeks | 3"),),),
+    "Is a chart lent for 10 days?": (((HANDBOOK, "Charts of the estuary | 3 days | none", "3 days"),),),
     "How often does the bell ring?": (((SCRIPTS, BELL, "twice 🌊🌊"),),),
     "When is brûlée sold?": (((SCRIPTS, CAFE, "5 o'clock"),),),
     "When is the bridge closed?": (((SCRIPTS, BRIDGE, "الساعة 22"),),),

@@ -150,9 +150,43 @@ def test_an_answer_is_a_quote_with_the_short_answer_marked(visit: Visit) -> None
 
 
 def test_an_answer_that_is_the_whole_quote_is_marked_without_shouting(visit: Visit) -> None:
-    mark = ask(visit(), "What are the lending rules for novels?").locator("blockquote mark.answer.whole")
-    assert mark.text_content() == "Novels | 4 weeks | 3"
-    assert mark.evaluate("(node) => getComputedStyle(node).fontWeight") == "400"
+    marks = ask(visit(), "What are the lending rules for novels?").locator("blockquote mark.answer.whole")
+    assert marks.all_text_contents() == ["Novels", "4 weeks", "3"]
+    assert marks.first.evaluate("(node) => getComputedStyle(node).fontWeight") == "400"
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_row_is_shown_under_the_heads_of_its_columns_and_is_the_quote_still(visit: Visit, width: int) -> None:
+    page = visit(width)
+    turn = ask(page, "Is a chart lent for 10 days?")
+    page.keyboard.press("Escape")
+    table = turn.locator(".leading blockquote table")
+    assert table.locator("th").all_text_contents() == ["Item", "Loan period", "Renewals"]
+    assert table.locator("tbody").text_content() == "Charts of the estuary | 3 days | none"
+    assert table.locator("mark.answer").all_text_contents() == ["3 days"]
+    assert turn.locator(".claim").text_content() == "Your question says 10 days; the quote says 3 days."
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copies = []
+    for n in range(3):
+        page.evaluate("navigator.clipboard.writeText('')")
+        turn.locator(".take").nth(n).click()
+        page.wait_for_function("navigator.clipboard.readText().then((text) => text !== '')")
+        copies.append(page.evaluate("navigator.clipboard.readText()"))
+    assert copies[0].startswith("“Charts of the estuary | 3 days | none”\n— ")
+    assert copies[1].startswith(
+        "> | Item | Loan period | Renewals |\n> |---|---|---|\n> | Charts of the estuary | 3 days |"
+    )
+    assert "<th>Item</th>" in copies[2]
+    assert "<td>3 days</td>" in copies[2]
+    turn.locator(".done").get_by_text("Copied").wait_for()
+    assert page.locator(".done:not(:empty)").count() == 1
+    shot(page, f"row-{width}")
+
+
+def shot(page: Any, name: str) -> None:
+    if os.environ.get("SHOTS"):
+        page.screenshot(path=f"{os.environ['SHOTS']}/{name}.png")
 
 
 def test_confidence_is_a_word_and_its_meaning_appears_on_hover(visit: Visit) -> None:
@@ -181,7 +215,8 @@ def test_citations_open_at_exactly_their_characters(visit: Visit) -> None:
 
 
 def test_answers_that_differ_stand_apart_with_their_dates(visit: Visit) -> None:
-    turn = ask(visit(), "What is the daily meal allowance?")
+    page = visit()
+    turn = ask(page, "What is the daily meal allowance?")
     assert "The documents differ" in turn.locator(".conflict").text_content()
     cards = turn.locator(".cards.apart .card")
     assert cards.locator(".short").all_text_contents() == ["46 euros", "38 euros"]
@@ -190,6 +225,14 @@ def test_answers_that_differ_stand_apart_with_their_dates(visit: Visit) -> None:
     assert left["y"] == right["y"]
     assert left["x"] + left["width"] < right["x"]
     assert turn.locator(".level").text_content() == "First answer: very likely right"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    turn.locator(".take").first.click()
+    turn.locator(".done").get_by_text("Copied").wait_for()
+    said = (
+        "The documents differ: “The daily allowance for meals is 38 euros.” (Travel rules 2022, Meals, 1 January 2022)."
+    )
+    assert page.evaluate("navigator.clipboard.readText()").split("\n")[2] == said
+    shot(page, "differ")
 
 
 def test_silence_says_why_and_shows_what_is_near_as_no_answer(visit: Visit, answerer: FakeAnswerer) -> None:
@@ -200,7 +243,12 @@ def test_silence_says_why_and_shows_what_is_near_as_no_answer(visit: Visit, answ
     assert "not an answer" in turn.locator(".nearest h3").text_content()
     assert turn.locator(".nearest li").count() == 3
     assert turn.locator("mark, blockquote, .sure").count() == 0
-    turn.locator(".nearest .cite").nth(1).click()
+    shot(page, "silence")
+    turn.locator(".nearest .excerpt").nth(0).click()
+    assert opened(page).startswith("Not an answer: characters ")
+    turn.locator(".nearest .cite").nth(1).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('.count').textContent === '2 of 3'")
     assert opened(page).startswith("Not an answer: characters ")
     assert page.evaluate(MARKED, "#source").startswith("The first person in switches off the alarm")
     assert page.locator("#source mark.near").count() == 1

@@ -93,7 +93,9 @@ def visit(address: str) -> Iterator[Visit]:
 def empty(page: Any) -> None:
     """Remove every upload there is, one after another."""
     for row in reversed(page.locator(".upload").all()):
-        row.locator("button").click()
+        row.locator("button").first.click()
+        if row.locator(".sure").count():
+            row.locator(".danger").click()
         row.wait_for(state="detached")
 
 
@@ -116,6 +118,29 @@ def test_collections_show_their_documents_a_page_at_a_time(visit: Visit) -> None
     shot(page, "library-documents")
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_titles_are_searched_and_open_the_document(visit: Visit, width: int, scheme: str) -> None:
+    page = visit(width, 900, scheme)
+    page.get_by_label("Search the titles").fill("rule 11")
+    page.wait_for_function("document.querySelectorAll('.documents .name').length === 11")  # 11 and 110 to 119
+    assert page.locator(".collections").is_hidden()
+    title = page.locator(".documents .name").first
+    title.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".pane .state.exact")
+    assert page.locator(".pane h2").text_content() == title.text_content()
+    assert page.locator(".canonical").text_content() == "The bridge closes at ten."
+    assert page.locator(".pane .state").text_content() == "The text as it is searched"
+    shot(page, f"library-open-{width}")
+    page.keyboard.press("Escape")
+    assert title.evaluate("(node) => document.activeElement === node")
+    page.get_by_label("Search the titles").fill("no such rule")
+    page.get_by_text("No title has these words.").wait_for()
+    page.get_by_label("Search the titles").fill("")
+    page.locator(".collections").wait_for()
+    assert page.evaluate("window.hacked") is None
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1920, "light")])
 def test_a_file_is_uploaded_asked_and_removed(visit: Visit, tmp_path: Path, width: int, scheme: str) -> None:
     page = visit(width, 900, scheme)
@@ -135,6 +160,12 @@ def test_a_file_is_uploaded_asked_and_removed(visit: Visit, tmp_path: Path, widt
         row.get_by_role("link", name="Original").click()
     assert Path(saved.value.path()).read_text() == NOTE
     row.get_by_role("button", name="Remove").click()
+    assert row.locator(".sure").text_content().startswith("Remove? Saved answers keep its quotes, marked as gone.")
+    shot(page, f"library-remove-{width}")
+    row.get_by_role("button", name="Keep").click()
+    assert row.locator(".sure").count() == 0
+    page.keyboard.press("Enter")  # the button has the focus again
+    row.locator(".danger").click()
     page.wait_for_function("document.querySelectorAll('.upload').length === 0")
     page.wait_for_function("document.querySelectorAll('summary').length === 2")
     assert page.evaluate("window.hacked") is None
@@ -196,11 +227,13 @@ def test_an_overtaken_list_neither_brings_back_nor_takes_away(visit: Visit) -> N
 
     page.route("**/v1/uploads", hold, times=1)
     page.get_by_role("button", name="Remove a.md").click()
+    page.locator(".danger").click()
     page.locator(".upload", has_text="a.md").wait_for(state="detached")
     while not held:  # the list after that removal: b.md alone
         page.wait_for_function("true")
     upload(page, "c.md")
     page.get_by_role("button", name="Remove b.md").click()
+    page.locator(".danger").click()
     page.locator(".upload", has_text="b.md").wait_for(state="detached")
     route, answer = held[0]
     with page.expect_response(lambda response: response.request == route.request) as came:
@@ -218,6 +251,7 @@ def test_what_cannot_be_removed_stays_and_the_page_says_so_until_the_next_action
         page.set_input_files("input[multiple]", {"name": "later.md", "mimeType": "text/plain", "buffer": NOTE.encode()})
         page.locator(".upload", has_text="later.md").locator(".state.indexing").wait_for()
         page.get_by_role("button", name="Remove kept.md").click()
+        page.locator(".danger").click()
         page.locator(".notice", has_text="kept.md was not removed").wait_for()
         for _ in range(2):  # the page looks again while later.md waits
             with page.expect_response("**/v1/uploads") as came:
@@ -227,6 +261,7 @@ def test_what_cannot_be_removed_stays_and_the_page_says_so_until_the_next_action
         assert page.locator(".upload", has_text="kept.md").count() == 1
     page.locator(".upload", has_text="later.md").locator(".state.done").wait_for()
     page.get_by_role("button", name="Remove kept.md").click()
+    page.locator(".danger").click()
     page.locator(".upload", has_text="kept.md").wait_for(state="detached")
     assert page.locator(".notice").is_hidden()
     empty(page)

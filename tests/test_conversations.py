@@ -267,6 +267,24 @@ def test_exports_hold_the_quotes_and_nothing_that_runs(client: TestClient) -> No
     assert client.get(path + "word").status_code == 422
 
 
+def test_exports_say_that_documents_differ_and_show_rows_as_a_table(client: TestClient) -> None:
+    first = ask(client, "What is the daily meal allowance?")[0]
+    ask(client, "Is a chart lent for 10 days?", conversation=first["conversation"])
+    path = f"/chat/conversations/{first['conversation']}/export?form="
+    taken = {form: client.get(path + form).text for form in ("markdown", "json", "html")}
+    for form in ("markdown", "html"):
+        assert taken[form].count("The documents differ. Each answer is shown with its own source") == 1
+        assert "Your question says 10 days; the quote says 3 days." in taken[form]
+    assert (
+        "> | Item | Loan period | Renewals |\n> | --- | --- | --- |\n> | Charts of the estuary |" in taken["markdown"]
+    )
+    assert '<th scope="col">Item</th>' in taken["html"]
+    assert "<td>3 days</td>" in taken["html"]
+    differ, row = (turn["answer"] for turn in json.loads(taken["json"])["turns"])
+    assert (differ["conflict"], row["conflict"]) == (True, False)
+    assert row["citations"][0]["quote"] == "Charts of the estuary | 3 days | none"
+
+
 def test_markdown_shows_exactly_these_characters() -> None:
     markdown_it = pytest.importorskip("markdown_it")
     for text in (

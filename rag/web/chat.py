@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 
 from rag.readable import Readable
 from rag.settings import Settings
+from rag.terms import STOP
 from rag.types import Filters
 from rag.web.identity import require
 from rag.web.pages import embedding
@@ -30,6 +32,12 @@ WAITING = 64  # pages that may wait for their welcome
 EXAMPLES = 3
 LONGEST = 90  # characters of an example
 TRIED = 12  # documents that are looked at for examples
+HEADINGS = 3  # headings of one document that are tried
+GENERIC = frozenset(
+    "actions agenda annex apologies appendix background chapter closing conclusion contact contents decisions"
+    " definitions details further general information introduction matters meeting minutes next notes opening other"
+    " overview part purpose references remarks scope section summary terms".split()
+)  # words that say nothing of a section
 
 # The templates hold nothing of ours or of the documents: our modules build the nodes from `props` as data. Questions go
 # to `conversations.py`, not through events of Gradio: all events of a page share one stream there, which the server may
@@ -110,18 +118,29 @@ def page(answerer: Answerer, settings: Settings) -> gr.Blocks:
 
 
 def _examples(answerer: Answerer, groups: tuple[str, ...] | None = None) -> list[str]:
-    """Questions for a newcomer that have an answer: made of headings, from documents all over the index."""
+    """Questions for a newcomer, made of headings whose own section answers them, from documents all over the index."""
     held = list(Readable(answerer.index, groups).documents())
     found: list[str] = []
     for info in held[:: max(1, len(held) // TRIED)][:TRIED]:
         sections = answerer.index.document(info.id).sections if len(found) < EXAMPLES else ()
-        headings = [section.path[-1] for section in sections if len(section.path) > 1]
-        if headings:
-            heading = max(headings, key=lambda heading: 2 <= len(heading.split()) <= 6)
-            question = WORDS["example"].format(title=info.title, heading=heading)
-            found += (
-                [question]
-                if len(question) <= LONGEST and answerer.ask(question, filters=Filters(groups=groups)).answers
-                else []
-            )
-    return found
+        for section in [section for section in sections if len(section.path) > 1 and _telling(section.path[-1])][
+            :HEADINGS
+        ]:
+            question = WORDS["example"].format(title=info.title, heading=section.path[-1])
+            if len(question) > LONGEST:
+                continue
+            cited = answerer.ask(question, filters=Filters(groups=groups)).citations[:1]
+            if any(c.document_id == info.id and section.start <= c.start < section.end for c in cited):
+                found.append(question)
+                break
+    return found[:EXAMPLES]
+
+
+def _telling(heading: str) -> bool:
+    """True for a heading that says what its section is about: two to six words, no number before them, no table's
+    head, no heading that any document may have, and no question."""
+    words = re.findall(r"[^\W\d_]+", heading)
+    telling = [word for word in words if word.lower() not in GENERIC and word.lower() not in STOP]
+    return (
+        2 <= len(words) <= 6 and bool(telling) and heading[0].isalpha() and " | " not in heading and "?" not in heading
+    )

@@ -51,11 +51,16 @@ def routes(api: FastAPI, answerer: Answerer, state: Callable[[], State], setting
         after: Annotated[str, Query(max_length=4_096)] = "",
         limit: Annotated[int, Query(ge=1, le=LISTED)] = 100,
         collection: Annotated[str | None, Query(max_length=1_000)] = None,
+        title: Annotated[str, Query(max_length=1_000)] = "",
     ) -> dict[str, Any]:
-        """The documents that the asker may read, by id, a page at a time."""
+        """The documents that the asker may read, by id, a page at a time; with `title` those whose title or id has all
+        its words."""
         found: list[dict[str, Any]] = []
+        sought = title.casefold().split()
         for info in Readable(answerer.index, who.groups).documents():
             if info.id <= after or (collection is not None and info.collection != collection):
+                continue
+            if sought and not all(word in f"{info.title} {info.id}".casefold() for word in sought):
                 continue
             if len(found) == limit:
                 return {"documents": found, "next": found[-1]["id"]}

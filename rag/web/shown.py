@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag.cite import utf16
+from rag.claim import claim
 from rag.errors import NotFound
 from rag.index import Index
 from rag.readable import Readable
@@ -43,7 +44,8 @@ class Shown:
 
     def turn(self, turn: SavedTurn, mine: bool, rating: tuple[bool, str] | None = None) -> dict[str, Any]:
         """The turn as JSON values. Its answer has `near` passages with their place in words, each citation a `proof`,
-        and on silence the words of the query that are `missing` from everything this reader may read."""
+        each of its answers the `claim` of the question that it contradicts, and on silence the words of the query that
+        are `missing` from everything this reader may read."""
         kept = {
             "id",
             "number",
@@ -69,9 +71,17 @@ class Shown:
         answer = without(saved, {name for name in named if not self._may_see(name, mine)})
         proofs = {proof.n: proof for proof in verify(answer, self)}
         answer["citations"] = [self._citation(c, proofs[c["n"]]) for c in answer["citations"]]
+        answer["answers"] = [self._item(item, answer) for item in answer["answers"]]
         answer["nearest"] = [self._near(near) for near in answer["nearest"]]
         answer["missing"] = [] if answer["answers"] else self.missing(str(answer["query"]))
         return answer
+
+    def _item(self, item: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+        """One answer with the `claim` of the question that its first quote contradicts, in the words of both."""
+        first = next(c for c in answer["citations"] if c["n"] == item["citations"][0])
+        short, start = first["answer"], first["start"]
+        pair = short and claim(answer["question"], first["quote"], short["start"] - start, short["end"] - start)
+        return {**item, "claim": {"said": pair[0], "quoted": pair[1]} if pair else None}
 
     def passages(self, hits: Sequence[Hit]) -> list[dict[str, Any]]:
         """Passages that are about to be read, with their place in words."""

@@ -23,6 +23,8 @@ body { font: 11pt/1.5 Georgia, serif; max-width: 42rem; margin: 2rem auto; paddi
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; white-space: pre-wrap; }
 blockquote { margin: .75rem 0 .25rem; padding-left: 1rem; border-left: 3px solid #86303d; white-space: pre-wrap; }
 p, figcaption { overflow-wrap: anywhere; } figure { margin: 0; break-inside: avoid; }
+table { border-collapse: collapse; white-space: normal; } th, td { padding: .2rem 1rem .2rem 0; text-align: start; }
+th { border-bottom: 1px solid #5c564d; font: .85rem/1.4 system-ui, sans-serif; }
 figcaption, .note { color: #5c564d; font: .85rem/1.4 system-ui, sans-serif; }
 """
 
@@ -53,6 +55,26 @@ def _said(turn: Mapping[str, Any]) -> str:
             "" if answer["answers"] else " ".join(f"{part.rstrip('.')}." for part in WORDS["silence"][answer["reason"]])
         )
     return str(turn["problem"] or WORDS["stopped" if turn["state"] == "stopped" else "unanswered"])
+
+
+def _notes(turn: Mapping[str, Any]) -> list[str]:
+    """What is said above the quotes."""
+    answer = turn["answer"] or {"conflict": False, "answers": ()}
+    differ = f"{WORDS['conflict']}. {WORDS['conflict_note']}" if answer["conflict"] else ""
+    claims = {WORDS["claim"].format(**item["claim"]): None for item in answer["answers"] if item["claim"]}
+    return [note for note in (_searched(turn), _said(turn), differ, *claims) if note]
+
+
+def table(citation: Mapping[str, Any]) -> tuple[list[str], list[list[str]]] | None:
+    """The heads of the columns and the cells of a quote that is rows of a table; None for any other.
+
+    The loaders part cells by " | " and keep the head row as the innermost section.
+    """
+    heads = citation["section"][-1].split(" | ") if citation["section"] else []
+    rows = [line.split(" | ") for line in citation["quote"].split("\n")]
+    if len(heads) < 2 or heads in rows or any(len(row) != len(heads) for row in rows):
+        return None
+    return heads, rows
 
 
 def _searched(turn: Mapping[str, Any]) -> str:
@@ -93,9 +115,9 @@ def _markdown(title: str, turns: Sequence[Mapping[str, Any]]) -> str:
     lines = [f"# {marked(' '.join(title.split()))}", ""]
     for turn in turns:
         lines += [f"## {marked(' '.join(turn['question'].split()))}", ""]
-        lines += [f"*{marked(note)}*\n" for note in (_searched(turn), _said(turn)) if note]
+        lines += [f"*{marked(note)}*\n" for note in _notes(turn)]
         for citation in _quoted(turn):
-            lines += [f"> {line}".rstrip() for line in marked(citation["quote"]).split("\n")]
+            lines += [f"> {line}".rstrip() for line in _quote_lines(citation)]
             lines += [">", f"> — {marked(where(citation))}", ""]
     return "\n".join(lines)
 
@@ -105,16 +127,33 @@ def _page(title: str, turns: Sequence[Mapping[str, Any]]) -> str:
     body = [f"<h1>{html.escape(title)}</h1>"]
     for turn in turns:
         body.append(f'<h2 dir="auto">{html.escape(turn["question"])}</h2>')
+        body += [f'<p class="note" dir="auto">{html.escape(note)}</p>' for note in _notes(turn)]
         body += [
-            f'<p class="note" dir="auto">{html.escape(note)}</p>' for note in (_searched(turn), _said(turn)) if note
-        ]
-        body += [
-            f'<figure><blockquote dir="auto">{html.escape(citation["quote"])}</blockquote>'
+            f'<figure><blockquote dir="auto">{_quote_html(citation)}</blockquote>'
             f"<figcaption>{html.escape(where(citation))}</figcaption></figure>"
             for citation in _quoted(turn)
         ]
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>'
+
+
+def _quote_lines(citation: Mapping[str, Any]) -> list[str]:
+    """The quote as lines of Markdown; rows as a table with its heads."""
+    rows = table(citation)
+    if not rows:
+        return marked(citation["quote"]).split("\n")
+    lines = [" | ".join(marked(cell) for cell in row) for row in (rows[0], *rows[1])]
+    return [f"| {line} |" for line in (lines[0], " | ".join(["---"] * len(rows[0])), *lines[1:])]
+
+
+def _quote_html(citation: Mapping[str, Any]) -> str:
+    """The quote as HTML; rows as a table with its heads."""
+    rows = table(citation)
+    if not rows:
+        return html.escape(citation["quote"])
+    heads = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1])
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _quoted(turn: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -110,6 +110,9 @@ WORDS: dict[str, Any] = {
     "query": "Searched for: {query}",
     "conflict": "The documents differ",
     "conflict_note": "Each answer is shown with its own source and date. Decide which one applies.",
+    "conflict_with": "The documents differ: {others}.",
+    "conflict_other": "“{quote}” ({where})",
+    "claim": "Your question says {said}; the quote says {quoted}.",
     "undated": "No date",
     "also": "The same in",
     "partial": "Part of a longer sentence",
@@ -118,6 +121,8 @@ WORDS: dict[str, Any] = {
     "copy_as": "Copy quote {n} with its source as {form}",
     "forms": {"plain": "text", "markdown": "Markdown", "html": "HTML"},
     "copied": "Copied with its source.",
+    "copied_short": "Copied",
+    "copied_not": "Not copied",
     "not_copied": "The browser did not allow copying. Select the quote and copy it by hand.",
     "page": "p. {page}",
     "pages": "pp. {first}–{last}",
@@ -143,7 +148,9 @@ WORDS: dict[str, Any] = {
     },
     "nearest": "Nearest passages",
     "not_an_answer": "not an answer",
-    "open_nearest": "Passage near the question, not an answer: {where}. Open in its document.",
+    "nearest_one": "Near the question, not an answer:",
+    "open_nearest": "Open in its document.",
+    "rows": "Quoted rows of a table",
     "source": "Source",
     "previous": "Previous citation",
     "next": "Next citation",
@@ -158,12 +165,17 @@ WORDS: dict[str, Any] = {
     "earlier": "Show earlier text",
     "later": "Show later text",
     "exact": "Verbatim: characters {start} to {end}",
+    "document": "The text as it is searched",
     "nearest_exact": "Not an answer: characters {start} to {end}",
     "differs": "The highlighted characters are not the quote. Do not rely on this citation; index the document again.",
     "changed": "This document has changed since the answer was given. Ask again to see what it says now.",
     "unreachable": "The document could not be fetched. Check that Pullquote is still running, then open it again.",
 }
 
+_PANE = (
+    "source page pages page_label previous next close count loading paper paper_note paper_alt paper_shown"
+    " paper_loading earlier later exact nearest_exact differs changed unreachable document"
+).split()
 LIBRARY: dict[str, Any] = {
     "title": "Library",
     "back": "Back to the questions",
@@ -207,6 +219,12 @@ LIBRARY: dict[str, Any] = {
     "cancel_named": "Cancel {name}",
     "remove": "Remove",
     "remove_named": "Remove {name}",
+    "remove_sure": "Remove? Saved answers keep its quotes, marked as gone.",
+    "keep": "Keep",
+    "keep_named": "Keep {name}",
+    "search": "Search the titles",
+    "none_found": "No title has these words.",
+    "pane": {name: WORDS[name] for name in _PANE},
     "dismiss": "Dismiss",
     "no_bytes": "The file is empty.",
     "too_large": "A file may have {limit}.",

@@ -1,6 +1,6 @@
 // One answer as nodes: quotes with their sources, silence with its reason, and what can be done with them.
 import { call, told } from "./net.js";
-import { answerMark, day, el, fill, oneLine, pieces, plural, whereabouts } from "./parts.js";
+import { answerMark, day, el, fill, oneLine, pieces, plural, table, whereabouts } from "./parts.js";
 import * as source from "./source.js";
 
 const WIDE = "(min-width: 960px)"; // here the source opens beside a new answer by itself; see chat.css
@@ -8,11 +8,26 @@ const SHORT = 60; // characters; a longer answer is read in its quote, not as a 
 // What could run or compute elsewhere is escaped: markup in HTML, marks of Markdown.
 const html = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const markdown = (text) => text.replace(/[\\`*_{}[\]()<>#+!|~-]/g, "\\$&");
+// A place, where it stands, and what there is to say of it ("" when nothing) → text; rows of a table are one where a form has it.
 const FORMS = {
-  plain: (quote, where) => `“${quote}”\n— ${where}`,
-  markdown: (quote, where) => `${markdown(quote).replace(/^/gm, "> ")}\n>\n> — ${markdown(where)}\n`,
-  html: (quote, where) => `<figure><blockquote>${html(quote)}</blockquote><figcaption>${html(where)}</figcaption></figure>`,
+  plain: ({ quote }, where, note) => `“${quote}”\n— ${where}${note && `\n${note}`}`,
+  markdown: (place, where, note) => `${markdownQuote(place).replace(/^/gm, "> ")}\n>\n> — ${markdown(where)}\n${note && `\n${markdown(note)}\n`}`,
+  html: (place, where, note) => `<figure><blockquote>${htmlQuote(place)}</blockquote><figcaption>${html(where)}${note && `<br>${html(note)}`}</figcaption></figure>`,
 };
+
+function markdownQuote(place) {
+  const rows = table(place);
+  if (!rows) return markdown(place.quote);
+  const line = (cells) => `| ${cells.map(markdown).join(" | ")} |`;
+  return [line(rows.heads), `|${"---|".repeat(rows.heads.length)}`, ...rows.cells.map(line)].join("\n");
+}
+
+function htmlQuote(place) {
+  const rows = table(place);
+  if (!rows) return html(place.quote);
+  const line = (cells, tag) => `<tr>${cells.map((cell) => `<${tag}>${html(cell)}</${tag}>`).join("")}</tr>`;
+  return `<table><thead>${line(rows.heads, "th")}</thead><tbody>${rows.cells.map((cells) => line(cells, "td")).join("")}</tbody></table>`;
+}
 let words, say, ask, ids = 0;
 
 /** `speak` tells a screen reader, `again(question)` asks what was edited. */
@@ -39,7 +54,8 @@ function answers(answer, fresh) {
     const quotes = own.map((i, rank) => [
       rank === 1 && el("p", { class: "also" }, words.also),
       i < 0 ? el("p", { class: "told withheld" }, words.withheld) : el("figure", { class: rank ? "supporting" : "leading" },
-        quote(places[i]), citing(places, i), proof(places[i], fresh), copying(places[i])),
+        quote(places[i]), rank || !item.claim ? null : el("p", { class: "claim", dir: "auto" }, fill(words.claim, item.claim)),
+        citing(places, i), proof(places[i], fresh), copying(places[i], conflicting(answer, item, places))),
     ]);
     const telling = item.text && item.text.length <= SHORT && item.text !== places[own[0]]?.quote;
     const short = telling ? el("p", { class: "short", dir: "auto" }, item.text) : null;
@@ -53,6 +69,13 @@ function answers(answer, fresh) {
   return [conflict, el("div", { class: answer.conflict ? "cards apart" : "cards" }, cards), confidence(answer)];
 }
 
+/** What the other answers quote, in one sentence, when the documents differ; else "". */
+function conflicting(answer, item, places) {
+  if (!answer.conflict) return "";
+  const others = answer.answers.filter((other) => other !== item).map((other) => places.find(({ n }) => n === other.citations[0])).filter(Boolean);
+  return fill(words.conflict_with, { others: others.map((place) => fill(words.conflict_other, { quote: place.quote, where: oneLine(whereabouts(place, words)) })).join(", ") });
+}
+
 /** A citation as a place to open: where its words have moved to, when they have. */
 function placed(citation) {
   const now = citation.proof?.now;
@@ -63,8 +86,28 @@ function placed(citation) {
 }
 
 function quote(place) {
-  return el("blockquote", { dir: "auto" }, pieces(place.quote, answerMark(place)),
+  const rows = table(place);
+  return el("blockquote", { dir: "auto" }, rows ? drawnTable(place, rows) : pieces(place.quote, answerMark(place)),
     place.partial ? el("span", { class: "partial", title: words.partial, role: "img", "aria-label": words.partial }, " …") : null);
+}
+
+/** Rows with the heads of their columns. The body's text is the quote itself: what parts cells is there, unseen. */
+function drawnTable(place, { heads, cells }) {
+  const marks = answerMark(place);
+  let at = 0;
+  const cell = (text, i) => {
+    const from = (at += i ? 3 : 0);
+    at += text.length;
+    const own = marks.map((mark) => ({ ...mark, start: Math.max(mark.start, from) - from, end: Math.min(mark.end, at) - from }));
+    return el("td", { dir: "auto" }, i ? el("span", { class: "unseen", "aria-hidden": "true" }, " | ") : null, pieces(text, own.filter(({ start, end }) => start < end)));
+  };
+  const row = (texts, n) => {
+    if (n) at += 1;
+    return [n ? "\n" : null, el("tr", {}, texts.map(cell))];
+  };
+  return el("div", { class: "wide", tabindex: "0", role: "group", "aria-label": words.rows }, el("table", {},
+    el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col", dir: "auto" }, head)))),
+    el("tbody", {}, cells.flatMap(row))));
 }
 
 function citing(places, i) {
@@ -92,16 +135,24 @@ function sources(answer, fresh) {
   return !fresh && same ? el("p", { class: "unchanged" }, plural(words.unchanged, answer.citations.length)) : null;
 }
 
-/** Three ways to take a quote along with its source. */
-function copying(place) {
+/** Three ways to take a quote along with its source and a `note` on it; what became of it is seen beside the buttons. */
+function copying(place, note) {
+  const done = el("span", { class: "done", "aria-hidden": "true" }); // a screen reader hears it as status
   const button = ([name, write]) => el("button", {
     type: "button", class: "take", "aria-label": fill(words.copy_as, { form: words.forms[name], n: place.n }),
-    onclick: () => copied(write(place.quote, oneLine(whereabouts(place, words))), words.copied, words.not_copied),
+    onclick: async (event) => {
+      const well = await copied(write(place, oneLine(whereabouts(place, words)), note), words.copied, words.not_copied);
+      for (const other of document.querySelectorAll(".done")) other.textContent = "";
+      done.textContent = well ? words.copied_short : words.copied_not;
+      done.classList.toggle("failed", !well);
+      event.target.after(done);
+    },
   }, words.forms[name]);
   return el("p", { class: "taking" }, words.copy, " ", Object.entries(FORMS).map(button));
 }
 
-const copied = (text, done, failed) => navigator.clipboard.writeText(text).then(() => say(done), () => say(failed));
+/** Whether the browser took `text`; it is told either way. */
+const copied = (text, done, failed) => navigator.clipboard.writeText(text).then(() => { say(done); return true; }, () => { say(failed); return false; });
 
 function spot(where) {
   const rest = [where.section, where.page, where.date].filter(Boolean).join(" · ");
@@ -126,11 +177,10 @@ function silence(answer) {
   const places = answer.nearest.map((near) => ({ ...near }));
   const items = places.map((place, i) => {
     const where = whereabouts(place, words);
-    place.button = el("button", {
-      type: "button", class: "cite", "aria-label": fill(words.open_nearest, { where: oneLine(where) }),
-      onclick: () => source.open(places, i, true),
-    }, spot(where));
-    return el("li", {}, el("p", { class: "excerpt", dir: "auto" }, place.quote), place.button);
+    place.button = el("button", { type: "button", class: "cite", onclick: () => source.open(places, i, true) },
+      el("span", { class: "unseen" }, `${words.nearest_one} `), el("span", { class: "excerpt", dir: "auto" }, place.quote),
+      spot(where), el("span", { class: "unseen" }, ` ${words.open_nearest}`));
+    return el("li", {}, place.button);
   });
   source.close();
   const missing = answer.missing?.length && !["empty_index", "filtered"].includes(answer.reason)

@@ -1,12 +1,15 @@
 // The library: what is indexed, by collection, and the visitor's own uploads. Text only ever becomes text nodes.
 import { day, el, fill, looks, plural } from "./parts.js";
+import * as source from "./source.js";
 
 const POLL = 1000; // ms between looks at uploads that are being indexed
 const SENT_AT_ONCE = 2;
 const SHOWN = 100; // documents that a collection shows at once
+const MANY = 10; // from more documents on, titles can be searched
+const TYPING = 200; // ms after which a search begins
 const page = { words: JSON.parse(document.body.dataset.words), sending: new Map(), waiting: [], rows: new Map(), gone: new Set(), timer: 0 };
 const { words } = page;
-const [looking, counting] = [looks(), looks()];
+const [looking, counting, searching] = [looks(), looks(), looks()];
 
 const saved = localStorage.getItem("pullquote-theme");
 const dark = saved ? saved === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -28,14 +31,19 @@ function build() {
       el("label", { for: "share" }, words.share, " ", page.share)), page.files, page.folder);
   page.uploads = el("ul", { class: "uploads" });
   page.own = el("section", { hidden: true, "aria-labelledby": "own" }, el("h2", { id: "own" }, words.uploads), page.uploads);
+  page.search = el("input", { type: "search", class: "search", "aria-label": words.search, placeholder: words.search, hidden: true, oninput: later });
+  page.found = el("div", { hidden: true });
   page.collections = el("div", { class: "collections" }, el("p", { class: "soft" }, words.loading));
   page.problems = el("section", { hidden: true, "aria-labelledby": "odd" }, el("h2", { id: "odd" }, words.problems));
   document.body.append(
     el("header", { class: "bar" }, el("h1", {}, el("span", { class: "sign", "aria-hidden": "true" }, "“"), words.title),
       el("a", { href: "." }, words.back), "session" in document.body.dataset ? el("form", { method: "post", action: "login/out" }, el("button", { type: "submit" }, words.sign_out)) : ""),
     el("main", {}, page.notice, page.drop, page.own,
-      el("section", { "aria-labelledby": "held" }, el("h2", { id: "held" }, words.indexed), page.collections), page.problems),
+      el("section", { "aria-labelledby": "held" }, el("h2", { id: "held" }, words.indexed), page.search, page.found, page.collections), page.problems),
     page.status);
+  const pane = el("div", { id: "source" });
+  document.body.append(pane);
+  source.mount(pane, { words: words.pane });
   document.addEventListener("dragover", (event) => { event.preventDefault(); page.drop.classList.add("over"); });
   document.addEventListener("dragleave", (event) => event.relatedTarget || page.drop.classList.remove("over"));
   document.addEventListener("drop", dropped);
@@ -106,7 +114,8 @@ function show(upload) {
   const told = JSON.stringify(upload);
   if (row.told === told) return;
   Object.assign(row, { told, stage: upload.stage });
-  const stop = el("button", { type: "button", "aria-label": fill(running ? words.cancel_named : words.remove_named, { name: upload.name }), onclick: () => remove(upload) },
+  const kept = upload.stage === "done" || upload.stage === "failed"; // what the server holds is asked about once
+  const stop = el("button", { type: "button", "aria-label": fill(running ? words.cancel_named : words.remove_named, { name: upload.name }), onclick: () => (kept ? sure(upload, stop) : remove(upload)) },
     running ? words.cancel : upload.stage === "refused" ? words.dismiss : words.remove);
   const state = fill(words.stages[upload.stage], { percent: upload.percent }) + (running && upload.seconds_left ? ` ${fill(words.left, { time: duration(upload.seconds_left) })}` : "");
   row.node.replaceChildren(
@@ -128,6 +137,16 @@ function forget(id) {
   page.rows.get(id)?.node.remove();
   page.rows.delete(id);
   page.own.hidden = !page.rows.size;
+}
+
+/** Ask in the place of the button, which comes back when the upload is kept. */
+function sure(upload, button) {
+  const back = () => { asking.replaceWith(button); button.focus(); };
+  const keep = el("button", { type: "button", "aria-label": fill(words.keep_named, { name: upload.name }), onclick: back }, words.keep);
+  const asking = el("span", { class: "sure", role: "group", onkeydown: (event) => event.key === "Escape" && back() }, words.remove_sure, " ",
+    el("button", { type: "button", class: "danger", "aria-label": fill(words.remove_named, { name: upload.name }), onclick: () => { back(); remove(upload); } }, words.remove), keep);
+  button.replaceWith(asking);
+  keep.focus();
 }
 
 async function remove(upload) {
@@ -224,26 +243,51 @@ async function collections() {
   const found = (await get("v1/collections").catch((error) => { if (newest()) say(error.message, true); return {}; })).collections;
   if (!newest() || !found) return; // what is shown is not known to be wrong
   const open = new Set([...page.collections.querySelectorAll("details[open]")].map((node) => node.dataset.name));
+  page.search.hidden = found.reduce((sum, { documents }) => sum + documents, 0) <= MANY;
   page.collections.replaceChildren(...(found.length ? found.map((one) => collection(one, open.has(one.name) || found.length === 1)) : [el("p", { class: "soft" }, words.empty)]));
 }
 
 function collection({ name, documents }, open) {
   const list = el("ul", { class: "documents" });
-  const node = el("details", { "data-name": name, ontoggle: () => node.open && !list.childElementCount && more(name, list, "") },
+  const node = el("details", { "data-name": name, ontoggle: () => node.open && !list.childElementCount && more({ collection: name }, list, "") },
     el("summary", {}, el("span", { dir: "auto" }, name), el("span", { class: "soft" }, plural(words.documents, documents))), list);
   node.open = open;
   return node;
 }
 
-async function more(name, list, after) {
-  const query = new URLSearchParams({ collection: name, after, limit: SHOWN });
+/** A document of a list; its title opens its text beside it. */
+function listed({ id, title, date, passages }) {
+  const button = el("button", { type: "button", class: "name", dir: "auto", onclick: () => source.open([place], 0, true) }, title || id);
+  const place = { document_id: id, title, date, start: 0, end: 0, quote: "", button };
+  return el("li", {}, button,
+    el("span", { class: "soft", dir: "auto" }, [id.replace(/^upload:[0-9a-f]{32}\//, ""), day(date), passages ? plural(words.passages, passages) : words.no_passages].filter(Boolean).join(" · ")));
+}
+
+function later() {
+  clearTimeout(page.typing);
+  page.typing = setTimeout(search, TYPING);
+}
+
+/** The documents whose titles have what is typed, in the place of the collections; nothing typed brings those back. */
+async function search() {
+  const title = page.search.value.trim();
+  const newest = searching();
+  const list = el("ul", { class: "documents" });
+  if (title) await more({ title }, list, "");
+  if (!newest()) return;
+  page.found.hidden = !title;
+  page.collections.hidden = Boolean(title);
+  page.found.replaceChildren(list.childElementCount || !title ? list : el("p", { class: "soft", role: "status" }, words.none_found));
+}
+
+/** Add the documents after the id `after` that `limits` (a collection, words of the title) leave. */
+async function more(limits, list, after) {
+  const query = new URLSearchParams({ ...limits, after, limit: SHOWN });
   const found = await get(`v1/documents?${query}`).catch((error) => { say(error.message); return { documents: [], next: null }; });
   if (!after && list.childElementCount) return; // opened twice
-  list.append(...found.documents.map((document) => el("li", {},
-    el("span", { class: "name", dir: "auto" }, document.title),
-    el("span", { class: "soft", dir: "auto" }, [document.id.replace(/^upload:[0-9a-f]{32}\//, ""), day(document.date), document.passages ? plural(words.passages, document.passages) : words.no_passages].filter(Boolean).join(" · ")))));
+  list.append(...found.documents.map(listed));
   if (found.next) {
-    const button = el("li", {}, el("button", { type: "button", onclick: () => { button.remove(); more(name, list, found.next); } }, words.more));
+    const button = el("li", {}, el("button", { type: "button", onclick: () => { button.remove(); more(limits, list, found.next); } }, words.more));
     list.append(button);
   }
 }

@@ -68,6 +68,14 @@ export function pieces(text, ranges, tag = "mark") {
   return nodes;
 }
 
+/** The heads and cells of a quote that is rows of a table (its innermost section is their head row), or null. */
+export function table({ quote, section }) {
+  const heads = section?.at(-1)?.split(" | ") ?? [];
+  const cells = quote.split("\n").map((line) => line.split(" | "));
+  const fits = heads.length > 1 && cells.every((row) => row.length === heads.length && row.join(" | ") !== heads.join(" | "));
+  return fits ? { heads, cells } : null;
+}
+
 /** "4 May 2024" for an ISO date; anything else as it is. */
 export function day(date) {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(date ?? "")) return date ?? "";

@@ -156,6 +156,7 @@ async function print(place, found) {
 /** Check in the page itself that the highlighted characters are the quote, and say what was found. */
 function prove(place, found, body) {
   const { words } = pane;
+  if (!place.quote) return say("exact", words.document); // a document, not a place in it
   const range = rangeOf(body, found.range.start, found.range.end);
   const placed = !place.utf16
     || (place.utf16.start - found.utf16_from === found.range.start && place.utf16.end - found.utf16_from === found.range.end);
