@@ -25,7 +25,7 @@ from rag.types import Document
 from rag.web.chat import _examples
 from rag.web.portal import Server, create_app, listen
 from rag.web.source import AROUND, LARGEST, SNAP, utf16_length, window
-from tests.fakes import DOCUMENTS, HANDBOOK, LONG, SCRIPT, SCRIPTS, FakeAnswerer
+from tests.fakes import DOCUMENTS, HANDBOOK, LONG, SCRIPTS, FakeAnswerer
 
 HOME = "http://127.0.0.1:7860"
 ROOT = Path(__file__).parent.parent
