@@ -42,7 +42,7 @@ class Answerer:
         self.settings = settings
         self.calibrator = calibrate.load(reader.name, "end_to_end", index.folder)
         self.ranker = calibrate.load(reader.name, "rerank", index.folder)
-        self.passages = PassageReader(reader, calibrate.load(reader.name, "passage", index.folder))
+        self.passages = PassageReader(reader, folder=index.folder)
         self.threshold = self.calibrator.threshold if settings.threshold is None else settings.threshold
 
     @classmethod

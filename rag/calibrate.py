@@ -1,8 +1,8 @@
 """Features → the probability that the best candidate is right, and the threshold below which there is silence.
 
 A logistic regression on named features, fitted on labelled questions that no figure is reported on. One file holds
-the calibrators of every reader: for a given passage ("passage"), for the whole path ("end_to_end") and for the order of
-hits ("rerank").
+the calibrators of every reader: for a given passage ("passage"), for one that is known to answer ("forced"), for the
+whole path ("end_to_end") and for the order of hits ("rerank").
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def load(reader: str, kind: str, folder: Path | None = None) -> Calibrator:
         if not file.is_file():
             continue
         try:
-            found = json.loads(file.read_text("utf-8")).get(reader, {}).get(kind)
+            known = json.loads(file.read_text("utf-8")).get(reader, {})
+            found = known.get(kind) or (known.get("passage") if kind == "forced" else None)
             if found:
                 return Calibrator(dict(found["weights"]), float(found["bias"]), float(found["threshold"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

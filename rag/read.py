@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rag import calibrate
-from rag.calibrate import Calibrator
 from rag.chunk import units
 from rag.embed import Encoder, open_encoder
 from rag.errors import ModelError
@@ -63,16 +62,17 @@ def open_reader(settings: Settings, encoder: Callable[[], Encoder]) -> Reader:
 class PassageReader:
     """The reader for questions that come with their passage (`rag read`, evaluation of the reader); needs no index."""
 
-    def __init__(self, reader: Reader, calibrator: Calibrator, threshold: float | None = None) -> None:
+    def __init__(self, reader: Reader, threshold: float | None = None, folder: Path | None = None) -> None:
+        """`folder`: an index that may have calibrators of its own. Threshold 0 says that the passages answer: then the
+        probability is that of the best span where there is an answer."""
         self.reader = reader
-        self.calibrator = calibrator
-        self.threshold = calibrator.threshold if threshold is None else threshold
+        self.calibrator = calibrate.load(reader.name, "forced" if threshold == 0 else "passage", folder)
+        self.threshold = self.calibrator.threshold if threshold is None else threshold
 
     @classmethod
     def open(cls, settings: Settings) -> PassageReader:
-        """The reader of the settings with its calibrator for a given passage."""
-        reader = open_reader(settings, lambda: open_encoder(settings))
-        return cls(reader, calibrate.load(reader.name, "passage"), settings.threshold)
+        """The reader of the settings."""
+        return cls(open_reader(settings, lambda: open_encoder(settings)), settings.threshold)
 
     def look(self, question: str, context: str) -> Reading:
         """The Reading of one text of any length; offsets count in `context` as given."""

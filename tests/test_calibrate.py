@@ -57,6 +57,7 @@ def test_a_file_in_the_index_folder_beats_the_shipped_one(tmp_path):
     calibrate.save(tmp_path / calibrate.FILE, "some reader", "passage", made, "note")
     assert calibrate.load("some reader", "end_to_end", tmp_path) == made
     assert set(json.loads((tmp_path / calibrate.FILE).read_text())["some reader"]) == {"end_to_end", "passage"}
+    assert calibrate.load("some reader", "forced", tmp_path) == made  # none of its own: that of a given passage
     assert calibrate.load("some reader", "end_to_end").weights == {"margin": 1.0}
     (tmp_path / calibrate.FILE).write_text("[]")
     with pytest.raises(BadInput, match="fit it again"):

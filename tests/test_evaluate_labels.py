@@ -46,3 +46,19 @@ def test_two_kinds_are_calibrated_apart(tmp_path):
     spans.write_text(lines({"id": "s", "question": "Who?", "context": PASSAGE, "answers": [], "is_impossible": True}))
     with pytest.raises(BadInput, match="give one kind"):
         labelled([tmp_path, spans], Settings(), None, plain)
+
+
+def test_what_the_passage_answers_is_labelled_apart(tmp_path):
+    start = PASSAGE.index("Odalys Ferrand")
+    gold = {"text": "Odalys Ferrand", "answer_start": start}
+    asked = {"question": "Who keeps the key of the map cabinet?", "context": PASSAGE}
+    spans = tmp_path / "spans.jsonl"
+    spans.write_text(
+        lines(
+            {**asked, "id": "1", "answers": [gold]},
+            {**asked, "id": "2", "question": "Who owns the moon?", "answers": [], "is_impossible": True},
+        )
+    )
+    found = labelled([spans], Settings(), None, plain)
+    assert [right for _, right in found.kinds["passage"]] == [[True], [False]]
+    assert [right for _, right in found.kinds["forced"]] == [[True]]

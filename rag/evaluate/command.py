@@ -75,6 +75,8 @@ def _calibrate(args: argparse.Namespace) -> int:
     out = Path(args.out) if args.out else Path(settings.index, calibrate.FILE)
     names = ", ".join(Path(path).name for path in args.questions)
     for kind, rows in found.kinds.items():
+        if kind == "forced" and len({good for _, goods in rows for good in goods}) < 2:
+            continue  # every span is right: nothing to learn
         fitted = calibrate.fit_best([row[0] for row in rows], [row[1] for row in rows], args.max_wrong)
         note = f"{len(rows)} questions of {names}, at most {args.max_wrong:.0%} wrong among the answered"
         calibrate.save(out, found.reader, kind, fitted, note)

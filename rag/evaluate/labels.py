@@ -23,8 +23,8 @@ Watch = Callable[[Iterable[Any], int], Iterable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What calibrators are fitted on: for each kind ("end_to_end" and "rerank", or "passage") the rows of every
-    question."""
+    """What calibrators are fitted on: for each kind ("end_to_end" and "rerank", or "passage" and "forced") the rows of
+    every question."""
 
     reader: str
     kinds: Mapping[str, list[Rows]]
@@ -88,20 +88,22 @@ def ask_labels(answerer: Any, questions: Iterable[Question | Problem]) -> Labell
 
 
 def read_labels(reader: Any, questions: Iterable[Question | Problem]) -> Labelled:
-    """A given passage: its best span; right when it overlaps a gold span or has F1 ≥ 0.5."""
+    """A given passage: its best span; right when it overlaps a gold span or has F1 ≥ 0.5. "forced": only where the
+    passage answers, as for who asks with threshold 0."""
 
-    def one(question: Question) -> Rows:
+    def one(question: Question) -> tuple[bool, Rows]:
         reading = reader.look(question.question, question.context)
         if not reading.spans:
-            return [reading.features], [False]
+            return question.answerable, ([reading.features], [False])
         best = (reading.spans[0].start, reading.spans[0].end)
         text = question.context[slice(*best)]
         near = any(metrics.span_iou(best, span) > 0 for span in question.spans)
         good = question.answerable and (near or metrics.token_f1(text, question.answers) >= RIGHT_F1)
-        return [reading.features], [good]
+        return question.answerable, ([reading.features], [good])
 
     done, problems = _all(one, questions)
-    return Labelled(reader.reader.name, {"passage": done}, problems)
+    kinds = {"passage": [rows for _, rows in done], "forced": [rows for answerable, rows in done if answerable]}
+    return Labelled(reader.reader.name, kinds, problems)
 
 
 def _all(one: Callable[[Question], Any], questions: Iterable[Question | Problem]) -> tuple[list[Any], list[Problem]]:

@@ -96,14 +96,13 @@ class _Engines:
         """An Answerer over the run's index, or a PassageReader; and how many questions it is asked at once, since a
         single passage keeps one core busy. Times are told of an Answerer only."""
         from rag.answer import Answerer
-        from rag.calibrate import load
         from rag.read import PassageReader
 
         settings = dataclasses.replace(self.settings, threshold=made.threshold)
         kind = kind_of(path)
         if made.open or made.retrieval or kind == "beir":
             return Answerer(self._opened(path, kind), self.reader, settings), 1
-        return PassageReader(self.reader, load(self.reader.name, "passage"), settings.threshold), settings.cores
+        return PassageReader(self.reader, settings.threshold), settings.cores
 
     def _opened(self, path: Path, kind: Any) -> Any:
         """The index of the set's passages, made in a folder that gets its name when it is complete."""
