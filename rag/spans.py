@@ -18,6 +18,7 @@ from rag.types import Excerpt, Reading, Span
 
 MAX_ANSWER = 30  # tokens of a short answer
 SPANS = 5
+LENGTH = 0.05  # what every token after the first costs: start and end are judged apart and may belong to two answers
 _NOTHING = {"margin": -20.0, "relevance": -10.0, "certainty": -10.0, "lead": 0.0, "evidence": -10.0}
 
 
@@ -70,12 +71,13 @@ def reading(excerpt: Excerpt, windows: Sequence[Logits]) -> Reading:
 
 
 def best_spans(start: np.ndarray, end: np.ndarray) -> list[tuple[int, int, float]]:
-    """The best token spans (first, last, start + end score) of at most MAX_ANSWER tokens, no two overlapping."""
+    """The best token spans (first, last, start + end score - LENGTH for each further token) of at most MAX_ANSWER
+    tokens, no two overlapping."""
     n = len(start)
     width = min(MAX_ANSWER, n)
     scores = np.full((n, width), -np.inf)
     for k in range(width):
-        scores[: n - k, k] = start[: n - k] + end[k:]
+        scores[: n - k, k] = start[: n - k] + end[k:] - LENGTH * k
     found: list[tuple[int, int, float]] = []
     while len(found) < SPANS and n:
         i, k = divmod(int(scores.argmax()), width)

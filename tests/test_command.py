@@ -41,7 +41,7 @@ def rows(path):
 
 def test_ask_prints_the_quote_and_where_it_stands(rag):
     out, err = rag("ask", "When does the ferry to Orrin leave?", "--threshold", "0")
-    assert "07:15]" in out
+    assert "[07:15]" in out
     assert "ferry.txt" in out
     assert err == ""
 

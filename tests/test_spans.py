@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.spans import MAX_ANSWER, Logits, best_spans, reading
+from rag.spans import LENGTH, MAX_ANSWER, Logits, best_spans, reading
 from rag.types import Excerpt, Unit
 
 scores = st.lists(st.floats(-20, 20), min_size=1, max_size=60)
@@ -14,12 +14,14 @@ scores = st.lists(st.floats(-20, 20), min_size=1, max_size=60)
 def test_the_best_span_is_the_best_by_brute_force_and_no_two_touch(start, random):
     end = random.sample(start, len(start))
     found = best_spans(np.array(start), np.array(end))
-    every = [start[i] + end[j] for i in range(len(start)) for j in range(i, min(len(end), i + MAX_ANSWER))]
+    every = [
+        start[i] + end[j] - LENGTH * (j - i) for i in range(len(start)) for j in range(i, min(len(end), i + MAX_ANSWER))
+    ]
     assert found[0][2] == pytest.approx(max(every))
     for n, (i, j, score) in enumerate(found):
         assert 0 <= i <= j < len(start)
         assert j - i < MAX_ANSWER
-        assert score == pytest.approx(start[i] + end[j])
+        assert score == pytest.approx(start[i] + end[j] - LENGTH * (j - i))
         assert all(j < a or b < i for a, b, _ in found[:n])
     assert [s for *_, s in found] == sorted((s for *_, s in found), reverse=True)
 
