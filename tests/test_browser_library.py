@@ -99,6 +99,15 @@ def empty(page: Any) -> None:
         row.wait_for(state="detached")
 
 
+def serious(page: Any) -> list[tuple[str, str]]:
+    """The serious and critical violations that axe-core finds."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    bad = [one for one in found if one["impact"] in ("serious", "critical")]
+    return [(one["id"], node["html"][:200]) for one in bad for node in one["nodes"]]
+
+
 def shot(page: Any, name: str) -> None:
     if os.environ.get("SHOTS"):
         page.screenshot(path=f"{os.environ['SHOTS']}/{name}.png")
@@ -151,6 +160,7 @@ def test_a_file_is_uploaded_asked_and_removed(visit: Visit, tmp_path: Path, widt
     assert row.locator(".name").text_content() == name
     page.locator("summary", has_text="uploads1 document").wait_for()
     shot(page, f"library-{width}")
+    assert serious(page) == []
     asked = page.evaluate(
         """async () => (await fetch("v1/ask", {method: "POST", headers: {"content-type": "application/json"},
         body: JSON.stringify({question: "How much may the crane lift?"})})).json()"""
@@ -161,6 +171,7 @@ def test_a_file_is_uploaded_asked_and_removed(visit: Visit, tmp_path: Path, widt
     assert Path(saved.value.path()).read_text() == NOTE
     row.get_by_role("button", name="Remove").click()
     assert row.locator(".sure").text_content().startswith("Remove? Saved answers keep its quotes, marked as gone.")
+    assert serious(page) == []
     shot(page, f"library-remove-{width}")
     row.get_by_role("button", name="Keep").click()
     assert row.locator(".sure").count() == 0
