@@ -16,6 +16,7 @@ import pytest
 
 from rag.settings import Settings
 from rag.types import Reason
+from tests.axe import serious
 from tests.fakes import HANDBOOK, LONG, MEMO, PAYLOAD, SCRIPT, FakeAnswerer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -770,31 +771,22 @@ def test_nothing_leaves_the_window_sideways(visit: Visit, width: int, height: in
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit: Visit, width: int, height: int, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     page = visit(width, height, scheme)
-    axe = Axe()
-
-    def serious() -> list[tuple[str, str]]:
-        found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
-        bad = [one for one in found if one["impact"] in ("serious", "critical")]
-        return [(one["id"], node["html"][:200]) for one in bad for node in one["nodes"]]
-
-    assert serious() == []
+    assert serious(page) == []
     turn = ask(page, "What is the daily meal allowance since March 2020?")
     ask(page, "How long is parental leave?").locator(".bad").click()
-    assert serious() == []
+    assert serious(page) == []
     page.locator(".leading .cite").last.click()
     opened(page)
     page.keyboard.press("Escape")
     page.click(".filter")
-    assert serious() == []
+    assert serious(page) == []
     page.click("[aria-label='Conversations']")
     page.wait_for_selector(".saved a")
-    assert serious() == []
+    assert serious(page) == []
     assert turn.count() == 1
     page.evaluate("document.querySelector('.conversation').append(new Image())")
-    assert [name for name, _ in serious()] == ["image-alt"]  # it does look
+    assert [name for name, _ in serious(page)] == ["image-alt"]  # it does look
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

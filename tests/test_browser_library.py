@@ -17,6 +17,7 @@ from rag.index import Index
 from rag.overlap import OverlapReader
 from rag.settings import Settings
 from rag.types import Block, Document
+from tests.axe import serious
 from tests.encoder import HashingEncoder
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -97,15 +98,6 @@ def empty(page: Any) -> None:
         if row.locator(".sure").count():
             row.locator(".danger").click()
         row.wait_for(state="detached")
-
-
-def serious(page: Any) -> list[tuple[str, str]]:
-    """The serious and critical violations that axe-core finds."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    bad = [one for one in found if one["impact"] in ("serious", "critical")]
-    return [(one["id"], node["html"][:200]) for one in bad for node in one["nodes"]]
 
 
 def shot(page: Any, name: str) -> None:
