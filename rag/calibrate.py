@@ -106,6 +106,23 @@ def threshold(probabilities: Sequence[float], right: Sequence[bool], max_wrong: 
     return best
 
 
+def balanced(probabilities: Sequence[float], f1: Sequence[float | None]) -> float:
+    """The threshold at which both sides are served alike: the mean F1 of the questions that have an answer (0 where it
+    is withheld) is nearest to the share of the others, whose `f1` is None, that are met with silence.
+
+    Raises BadInput when there are no questions of one side.
+    """
+    p = np.array(probabilities)
+    known = np.array([f is not None for f in f1])
+    if known.all() or not known.any():
+        raise BadInput("a balance needs questions that have an answer and questions that have none")
+    gain = np.array([f or 0.0 for f in f1])
+    cuts = np.unique(p)
+    answered = np.array([gain[known & (p >= cut)].sum() for cut in cuts]) / known.sum()
+    silent = np.searchsorted(np.sort(p[~known]), cuts, "left") / (~known).sum()
+    return float(cuts[np.abs(answered - silent).argmin()])
+
+
 def load(reader: str, kind: str, folder: Path | None = None) -> Calibrator:
     """The calibrator of a reader, from the index folder when it has one, else the shipped one.
 

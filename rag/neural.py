@@ -50,12 +50,17 @@ class NeuralReader:
 
     def read(self, question: str, excerpts: Sequence[Excerpt]) -> list[Reading]:
         """One Reading for each excerpt, in order. Long excerpts are read in overlapping windows."""
+        seen = self.logits(question, excerpts)
+        return [reading(excerpt, views) for excerpt, views in zip(excerpts, seen, strict=True)]
+
+    def logits(self, question: str, excerpts: Sequence[Excerpt]) -> list[list[Logits]]:
+        """What the model says of each excerpt, a window at a time."""
         asked = self.tokenizer.raw.encode(question, add_special_tokens=False).ids[:MAX_QUESTION]
         windows = [window for i, e in enumerate(excerpts) for window in self._windows(asked, i, e.text)]
         seen: list[list[Logits]] = [[] for _ in excerpts]
         for window, logits in zip(windows, self._run(windows, len(asked) + 2), strict=True):
             seen[window.excerpt].append(logits)
-        return [reading(excerpt, views) for excerpt, views in zip(excerpts, seen, strict=True)]
+        return seen
 
     def _windows(self, asked: list[int], excerpt: int, text: str) -> list[_Window]:
         """[CLS] question [SEP] passage [SEP], as often as the passage needs."""

@@ -70,14 +70,14 @@ def reading(excerpt: Excerpt, windows: Sequence[Logits]) -> Reading:
     return Reading(tuple(spans), quotes, 0.0, 1 / (1 + math.exp(-max(-30.0, min(30.0, relevance)))), features)
 
 
-def best_spans(start: np.ndarray, end: np.ndarray) -> list[tuple[int, int, float]]:
-    """The best token spans (first, last, start + end score - LENGTH for each further token) of at most MAX_ANSWER
+def best_spans(start: np.ndarray, end: np.ndarray, price: float = LENGTH) -> list[tuple[int, int, float]]:
+    """The best token spans (first, last, start + end score - `price` for each further token) of at most MAX_ANSWER
     tokens, no two overlapping."""
     n = len(start)
     width = min(MAX_ANSWER, n)
     scores = np.full((n, width), -np.inf)
     for k in range(width):
-        scores[: n - k, k] = start[: n - k] + end[k:] - LENGTH * k
+        scores[: n - k, k] = start[: n - k] + end[k:] - price * k
     found: list[tuple[int, int, float]] = []
     while len(found) < SPANS and n:
         i, k = divmod(int(scores.argmax()), width)

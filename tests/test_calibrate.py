@@ -16,6 +16,15 @@ def test_the_threshold_by_hand():
     assert calibrate.threshold([0.9], [False], 0.0) == 1.0
 
 
+def test_the_balance_by_hand():
+    probabilities, f1 = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], [1.0, None, 0.5, None, 0.5, None]
+    # F1 and silence, answered from 0.4: 2/3, 0; 0.5: 2/3, 1/3; 0.6: 1/2, 1/3; 0.7: 1/2, 2/3; 0.8: 1/3, 2/3
+    assert calibrate.balanced(probabilities, f1) in (0.6, 0.7)
+    assert calibrate.balanced([*probabilities, 0.1], [*f1, None]) == 0.6  # now 1/2 and 2/4
+    with pytest.raises(BadInput, match="have none"):
+        calibrate.balanced([0.5], [1.0])
+
+
 def test_known_odds_are_found_again():
     rng = np.random.default_rng(0)
     x = rng.normal(size=4000)

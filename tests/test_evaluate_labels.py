@@ -62,3 +62,5 @@ def test_what_the_passage_answers_is_labelled_apart(tmp_path):
     found = labelled([spans], Settings(), None, plain)
     assert [right for _, right in found.kinds["passage"]] == [[True], [False]]
     assert [right for _, right in found.kinds["forced"]] == [[True]]
+    assert found.f1[0] > 0
+    assert found.f1[1] is None

@@ -63,6 +63,8 @@ def _answerer(path: str, settings: Settings) -> Any:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from rag import calibrate
     from rag.evaluate.labels import labelled
 
@@ -70,6 +72,8 @@ def _calibrate(args: argparse.Namespace) -> int:
     if not args.out and "://" in settings.index:
         raise BadInput("an index on a server has no folder for the calibration; give --out FILE")
     found = labelled([Path(path) for path in args.questions], settings, args.limit, _watch)
+    if args.balance and "passage" not in found.kinds:
+        raise BadInput("--balance is for rows with their passage; questions about documents take --max-wrong")
     for problem in found.problems:
         print(problem, file=sys.stderr)
     out = Path(args.out) if args.out else Path(settings.index, calibrate.FILE)
@@ -78,7 +82,14 @@ def _calibrate(args: argparse.Namespace) -> int:
         if kind == "forced" and len({good for _, goods in rows for good in goods}) < 2:
             continue  # every span is right: nothing to learn
         fitted = calibrate.fit_best([row[0] for row in rows], [row[1] for row in rows], args.max_wrong)
-        note = f"{len(rows)} questions of {names}, at most {args.max_wrong:.0%} wrong among the answered"
+        policy = f"at most {args.max_wrong:.0%} wrong among the answered"
+        if kind == "forced":
+            fitted, policy = replace(fitted, threshold=0.0), "all of them answered"
+        elif args.balance:
+            sure = [fitted.probability(features[0]) for features, _ in rows]
+            fitted = replace(fitted, threshold=calibrate.balanced(sure, found.f1))
+            policy = "answers and silences balanced"
+        note = f"{len(rows)} questions of {names}, {policy}"
         calibrate.save(out, found.reader, kind, fitted, note)
         print(f"{out}: {found.reader}, {kind}: {note}; answers begin at {fitted.threshold:.3f}")
     return 3 if found.problems else 0

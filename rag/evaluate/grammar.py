@@ -52,7 +52,14 @@ def grammar() -> argparse.ArgumentParser:
         help="as for `run`; or a folder with questions.jsonl and the docs/ they are about",
     )  # fmt: skip
     fit.add_argument("--index", help="the index that questions outside such a folder are about")
-    fit.add_argument("--max-wrong", type=float, default=0.1, help="accepted share of wrong answers among the answered")
+    policy = fit.add_mutually_exclusive_group()
+    policy.add_argument(
+        "--max-wrong", type=float, default=0.1, help="accepted share of wrong answers among the answered"
+    )
+    policy.add_argument(
+        "--balance", action="store_true",
+        help="rows with their passage: answer from where F1 of the answerable is the share of silence on the others",
+    )  # fmt: skip
     fit.add_argument("--out", help="the file to write (default: calibration.json in the index folder)")
     fit.add_argument("--limit", type=_positive, help="only the first N rows")
     fit.add_argument("--model", help="the embedding model, as in `rag index`")

@@ -29,6 +29,7 @@ class Labelled:
     reader: str
     kinds: Mapping[str, list[Rows]]
     problems: list[Problem]
+    f1: Sequence[float | None] = ()  # of "passage": token F1 of the best span; None where the passage does not answer
 
 
 def labelled(paths: Sequence[Path], settings: Settings, limit: int | None, watch: Watch) -> Labelled:
@@ -62,7 +63,8 @@ def labelled(paths: Sequence[Path], settings: Settings, limit: int | None, watch
     if len({tuple(found.kinds) for found in made}) > 1:
         raise BadInput("questions about documents and rows with their passage are calibrated apart; give one kind")
     kinds = {kind: [rows for found in made for rows in found.kinds[kind]] for kind in made[0].kinds}
-    return Labelled(made[0].reader, kinds, [problem for found in made for problem in found.problems])
+    problems = [problem for found in made for problem in found.problems]
+    return Labelled(made[0].reader, kinds, problems, [f1 for found in made for f1 in found.f1])
 
 
 def ask_labels(answerer: Any, questions: Iterable[Question | Problem]) -> Labelled:
@@ -91,19 +93,16 @@ def read_labels(reader: Any, questions: Iterable[Question | Problem]) -> Labelle
     """A given passage: its best span; right when it overlaps a gold span or has F1 ≥ 0.5. "forced": only where the
     passage answers, as for who asks with threshold 0."""
 
-    def one(question: Question) -> tuple[bool, Rows]:
+    def one(question: Question) -> tuple[float | None, Rows]:
         reading = reader.look(question.question, question.context)
-        if not reading.spans:
-            return question.answerable, ([reading.features], [False])
-        best = (reading.spans[0].start, reading.spans[0].end)
-        text = question.context[slice(*best)]
+        best = (reading.spans[0].start, reading.spans[0].end) if reading.spans else (0, 0)
+        f1 = metrics.token_f1(question.context[slice(*best)], question.answers) if question.answerable else None
         near = any(metrics.span_iou(best, span) > 0 for span in question.spans)
-        good = question.answerable and (near or metrics.token_f1(text, question.answers) >= RIGHT_F1)
-        return question.answerable, ([reading.features], [good])
+        return f1, ([reading.features], [f1 is not None and (near or f1 >= RIGHT_F1)])
 
     done, problems = _all(one, questions)
-    kinds = {"passage": [rows for _, rows in done], "forced": [rows for answerable, rows in done if answerable]}
-    return Labelled(reader.reader.name, kinds, problems)
+    kinds = {"passage": [rows for _, rows in done], "forced": [rows for f1, rows in done if f1 is not None]}
+    return Labelled(reader.reader.name, kinds, problems, [f1 for f1, _ in done])
 
 
 def _all(one: Callable[[Question], Any], questions: Iterable[Question | Problem]) -> tuple[list[Any], list[Problem]]:
