@@ -20,7 +20,7 @@ from rag.types import Document, Hit, Reading, Reason
 SPANS_A_HIT = 3  # spans of one passage that become candidates
 CITATIONS = 3  # the most that one Answer shows
 RIVAL = 0.8  # another answer is shown beside the best one from this share of its probability; one that differs, always
-FUSED, DENSE = 50.0, 20.0  # what retrieval's scores count beside one unit of the reader's log-odds (docs/rereading.md)
+FUSED, DENSE = 150.0, 20.0  # what retrieval's scores count beside one unit of the reader's log-odds (docs/rereading.md)
 RELEVANT = 0.35  # below this relevance of the best passage, silence is `no_passage`
 _NOT = frozenset("no not never none nor without cannot".split())
 SAME_SUBJECT = 0.5  # cosine from which two quotes are about the same thing, so that their numbers can disagree

@@ -156,7 +156,8 @@ def gains(sets: Mapping[str, Sequence[Judged]], fused: float, dense: float) -> l
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read what is missing in FILE, then print the mixes by what they give on the set and depth that gains least."""
+    """Read what is missing in FILE, then print the best mixes: by what they give on the set and depth that gains least,
+    to a tenth of a point, then by their mean."""
     parser = argparse.ArgumentParser(prog="python -m rag.train.order", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and retrieval/")
     parser.add_argument("--out", type=Path, required=True, help="one JSON line a question; read again when it is there")
@@ -164,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     collect(options.data, options.out, Settings())
     sets = judged(options.out)
     found = {mix: gains(sets, *mix) for mix in (*GRID, (FUSED, DENSE))}
-    best = sorted(found, key=lambda mix: -min(found[mix]))[:SHOWN]
+    best = sorted(found, key=lambda mix: (-round(min(found[mix]), 1), -sum(found[mix])))[:SHOWN]
     print(f"| fused | dense | {' | '.join(f'{s} ({len(sets[s])}) {d}' for s in sets for d in DEPTHS)} |")
     print(f"|---|---|{'---|' * len(sets) * len(DEPTHS)}")
     for mix in dict.fromkeys([*best, (FUSED, DENSE)]):
