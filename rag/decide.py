@@ -156,8 +156,13 @@ def rank_features(hit: Hit, reading: Reading) -> dict[str, float]:
 
     The mix is fixed, so that no fit on a few documents of one kind can make the reader overrule retrieval elsewhere.
     """
-    p = min(max(reading.relevance, 1e-6), 1 - 1e-6)
-    return {"mix": FUSED * hit.fused + DENSE * (hit.dense or 0.0) + math.log(p / (1 - p))}
+    return {"mix": FUSED * hit.fused + DENSE * (hit.dense or 0.0) + log_odds(reading.relevance)}
+
+
+def log_odds(probability: float) -> float:
+    """Between those of one in a million and of all but one."""
+    p = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(p / (1 - p))
 
 
 def reranked(hits: Sequence[Hit], readings: Sequence[Reading], calibrator: Calibrator) -> list[Hit]:

@@ -72,3 +72,16 @@ def test_every_price_gets_its_figures(tmp_path, capsys):
     asked = row["question"], [Excerpt(PASSAGE, ())]
     best = reader.read(*asked)[0].spans[0]
     assert length.best_text(PASSAGE, reader.logits(*asked)[0], LENGTH) == PASSAGE[best.start : best.end]
+
+
+def test_the_file_that_ships_stands_beside_its_weights_in_float32(tmp_path, capsys):
+    pytest.importorskip("torch")
+    from rag.train import validate
+    from tests.test_train import TOWNS, span, write
+
+    write(tmp_path, "squad1_train_part", [span(i, town) for i, town in enumerate(TOWNS)])
+    assert validate.main(["--data", str(tmp_path), "--rows", "4"]) == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| int8", "| the same in float32"]
+    assert rows[0][1] == rows[1][1] != "0"
+    assert abs(float(rows[0][3]) - float(rows[1][3])) <= 25  # F1 of the same weights: no more than one of four apart

@@ -1,8 +1,8 @@
 """The weights of the order of hits: `python -m rag.train.order --data DIR --out FILE`.
 
 Every hit of every question is read once and kept in FILE (one JSON line a question), so a second run only counts again.
-The questions are of organisations and sets that the reader was not trained on and no figure is reported on: of MedQuAD
-those whose document was not drawn for training.
+The questions are of organisations and sets that the reader was not trained on and on which no figure of rereading is
+reported: of MedQuAD those whose document was not drawn for training.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from rag.answer import Answerer
-from rag.decide import DENSE, FUSED
+from rag.decide import DENSE, FUSED, log_odds
 from rag.evaluate import metrics
 from rag.evaluate.datasets import Problem, Question, kind_of, read_passages, read_questions
 from rag.evaluate.evidence import evidence, ranking
@@ -40,8 +40,6 @@ PRACTICE = ("clinic", "museum", "utility", "orchard", "housing", "hotel")
 PUBLIC = ("retrieval/medquad", "retrieval/pubmedqa_l", "train/bioasq_6b9b_snippets_part.jsonl.gz")
 SAMPLES = Path(__file__).parents[2] / "samples"
 DEPTHS = (10, 50)
-LIMIT = 13.8  # log-odds of one in a million, as `rag.decide.rank_features` cuts them
-SHOWN = 8
 Questions = Sequence[Question | Problem]
 GRID = tuple(itertools.product((0, 25, 50, 75, 100, 150, 200, 300, 400), (0, 10, 20, 30, 40, 60, 80)))
 
@@ -104,17 +102,16 @@ def judge(engine: Answerer, questions: Questions) -> Iterator[dict[str, Any]]:
             "relevant": dict(question.relevant) or {f"item {i}": 1.0 for i in range(len(items))},
             "fused": [hit.fused for hit in hits],
             "dense": [hit.dense or 0.0 for hit in hits],
-            "features": [dict(reading.features) for reading in readings],
+            "relevance": [log_odds(reading.relevance) for reading in readings],
         }
 
 
 def collect(data: Path, out: Path, settings: Settings) -> None:
     """Read what FILE does not have yet, a set at a time."""
     done = {json.loads(line)["set"] for line in out.read_text("utf-8").splitlines()} if out.exists() else set()
+    homes = {name: SAMPLES / "practice" / name for name in PRACTICE}
     own = {HANDBOOK: (SAMPLES / "questions" / "tune.jsonl", SAMPLES / "handbook")}
-    own |= {
-        name: (home / "questions.jsonl", home / "docs") for name in PRACTICE for home in (SAMPLES / "practice" / name,)
-    }
+    own |= {name: (home / "questions.jsonl", home / "docs") for name, home in homes.items()}
     for name in [*own, *PUBLIC]:
         if name in done:
             continue
@@ -140,8 +137,7 @@ def judged(out: Path) -> dict[str, list[Judged]]:
     sets: dict[str, list[Judged]] = {}
     for line in out.read_text("utf-8").splitlines():
         row = json.loads(line)
-        relevance = [each["relevance"] for each in row["features"]]
-        scores = np.array([row["fused"], row["dense"], np.clip(relevance, -LIMIT, LIMIT)]).T
+        scores = np.array([row["fused"], row["dense"], row["relevance"]]).T
         sets.setdefault(row["set"], []).append(Judged(row["names"], row["relevant"], scores))
     return sets
 
@@ -156,8 +152,8 @@ def gains(sets: Mapping[str, Sequence[Judged]], fused: float, dense: float) -> l
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read what is missing in FILE, then print the best mixes: by what they give on the set and depth that gains least,
-    to a tenth of a point, then by their mean."""
+    """Read what is missing in FILE, then print the mixes, best first: by what they give on the set and depth that gains
+    least, to a tenth of a point, then by their mean."""
     parser = argparse.ArgumentParser(prog="python -m rag.train.order", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and retrieval/")
     parser.add_argument("--out", type=Path, required=True, help="one JSON line a question; read again when it is there")
@@ -165,10 +161,10 @@ def main(argv: list[str] | None = None) -> int:
     collect(options.data, options.out, Settings())
     sets = judged(options.out)
     found = {mix: gains(sets, *mix) for mix in (*GRID, (FUSED, DENSE))}
-    best = sorted(found, key=lambda mix: (-round(min(found[mix]), 1), -sum(found[mix])))[:SHOWN]
+    best = sorted(found, key=lambda mix: (-round(min(found[mix]), 1), -sum(found[mix])))
     print(f"| fused | dense | {' | '.join(f'{s} ({len(sets[s])}) {d}' for s in sets for d in DEPTHS)} |")
     print(f"|---|---|{'---|' * len(sets) * len(DEPTHS)}")
-    for mix in dict.fromkeys([*best, (FUSED, DENSE)]):
+    for mix in best:
         print(f"| {mix[0]:g} | {mix[1]:g} | {' | '.join(f'{gain:+.1f}' for gain in found[mix])} |")
     return 0
 
