@@ -103,7 +103,7 @@ def test_our_own_questions_take_their_passage_from_its_set(tmp_path: Path, monke
         {"passage": "a/Ghent-9", "question": "How old is Ghent?"},
     ]
     (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked), "utf-8")
-    monkeypatch.setattr(data, "WRITTEN", tmp_path / "questions.jsonl")
+    monkeypatch.setattr(data, "WRITTEN", tmp_path)
     found = data.load(tmp_path, {"a": (0.7, None), "written": (0.3, None)}, share=0.2)
     first, second = sorted(found.train["written"] + found.held["written"], key=lambda row: row.id)
     assert first.context == second.context == span(1, "Alba")["context"]
@@ -115,7 +115,7 @@ def test_our_own_questions_take_their_passage_from_its_set(tmp_path: Path, monke
 
 
 def test_what_we_wrote_has_places_and_no_passage() -> None:
-    rows = [json.loads(line) for line in data.WRITTEN.read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in (data.WRITTEN / "questions.jsonl").read_text("utf-8").splitlines()]
     assert len(rows) > 10_000
     assert {key for row in rows for key in row} == {"passage", "question", "start", "end"}
     assert all(0 <= row["start"] < row["end"] for row in rows if "start" in row)
@@ -144,6 +144,29 @@ def test_a_document_that_answers_teaches_relevance_and_no_place(tmp_path: Path) 
     out = Reader(TINY)(*(torch.ones(2, 8, dtype=torch.int64),) * 3)
     batch = examples.collate([(e, tokenizer().encode(e.question, e.context)) for e in drawn if e.answerable][:2], 8)
     assert loop.losses(out, batch, RECIPE)["evidence"].item() == 0
+
+
+def test_a_question_with_several_right_documents_is_shown_none_of_them_as_wrong(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(data, "WRITTEN", tmp_path)
+    (tmp_path / "pages").mkdir()
+    write(tmp_path / "pages", "corpus", [{"_id": f"site/{i}", "title": "", "text": f"Bridge {i}."} for i in range(6)])
+    write(tmp_path / "pages", "queries", [{"_id": "q", "text": "Which bridge is old?"}])
+    (tmp_path / "pages" / "qrels.tsv").write_text("q\tsite/1\t1\nq\tsite/2\t1\nq\tsite/3\t0\n", "utf-8")
+    rows = data.read(tmp_path / "train", "pages", None, data.Corpus({}, {}, {}))
+    assert [(row.context, row.group) for row in rows] == [("Bridge 1.", "site"), ("Bridge 2.", "site")]
+    others = [replace(rows[0], id=str(i), question=f"And {i}?", context=f"Bridge {i}.") for i in (4, 5)]
+    near = negatives.NearMisses([*rows, *others])
+    assert {near.draw(rows[0], random.Random(seed)) for seed in range(30)} == {"Bridge 4.", "Bridge 5."}
+
+
+def test_the_pages_that_we_wrote_are_a_retrieval_set() -> None:
+    documents: set[str] = set()
+    for name in ("pages", "pages-held"):
+        rows = data.document_rows(name, data.WRITTEN / name)
+        assert {row.group for row in rows}.isdisjoint(documents)
+        documents |= {row.group for row in rows}
+        assert len(rows) > 300
+        assert all(row.whole and row.question and len(row.context) > 40 for row in rows)
 
 
 def test_sentences_cover_the_text() -> None:

@@ -4,7 +4,7 @@ Three kinds of set are understood (the layout of the data folder's README):
 span rows {"id", "question", "context", "answers": [{"text", "answer_start"}], "title"?};
 answer-sentence rows {"id", "question", "candidates": [{"text", "label"}]}, which become passages whose
 evidence is known and whose short answer is not; and retrieval sets, whose documents are known to answer, and no more.
-Beside them stand the questions that we wrote about passages of these sets (`WRITTEN`):
+Beside them stands what we wrote (`WRITTEN`): `pages/`, a retrieval set, and questions about passages of the sets,
 {"passage": "SET/ID of a row with that passage", "question", "start"?, "end"?}, without a place where nothing answers.
 All offsets are Unicode code points, half-open.
 """
@@ -26,7 +26,7 @@ from rag.evaluate.datasets import Question
 
 Range = tuple[int, int]
 
-WRITTEN = Path(__file__).parents[2] / "samples" / "written" / "questions.jsonl"
+WRITTEN = Path(__file__).parents[2] / "samples" / "written"
 # Weight among the drawn examples, and the most rows that are read. A set that is not named here is not trained on.
 MIXTURE: dict[str, tuple[float, int | None]] = {
     "squad1_train_part": (0.31, None),
@@ -42,6 +42,7 @@ MIXTURE: dict[str, tuple[float, int | None]] = {
     "squad2_train_extra": (0.02, None),
     "medquad": (0.09, 6000),
     "written": (0.40, None),
+    "pages": (0.25, None),
 }
 _SENTENCE = re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n+")
 
@@ -132,8 +133,9 @@ def sentence_rows(source: str, raws: list[dict]) -> list[Row]:
 
 def read(folder: Path, source: str, limit: int | None, corpus: Corpus) -> list[Row]:
     """The good rows of one set; bad ones are counted and named in `corpus`."""
-    if (folder.parent / "retrieval" / source).is_dir():
-        return sampled(document_rows(source, folder.parent / "retrieval" / source), source, limit)
+    for home in (folder.parent / "retrieval", WRITTEN):
+        if (home / source).is_dir():
+            return sampled(document_rows(source, home / source), source, limit)
     path = next((p for ext in ("jsonl.gz", "jsonl") if (p := folder / f"{source}.{ext}").exists()), None)
     if path is None:
         return []
@@ -161,13 +163,18 @@ def sampled(rows: list[Row], source: str, limit: int | None) -> list[Row]:
 
 
 def document_rows(source: str, folder: Path) -> list[Row]:
-    """The questions of a retrieval set, each with a document that answers it, its title first."""
-    texts = {d.id: f"{d.title}. {d.text}" if d.title else d.text for d in beir_documents(folder)}
+    """The questions of a retrieval set, each with every document that answers it, its title first. Documents named
+    GROUP/… are of one group."""
+    documents = {d.id: d for d in beir_documents(folder)}
     rows = []
     for question in beir_questions(folder):
-        if isinstance(question, Question):
-            context = texts[max(question.relevant, key=lambda name: question.relevant[name])]
-            rows.append(Row(source, question.id, question.question, context, (), ((0, len(context)),), context))
+        if not isinstance(question, Question):
+            continue
+        for name in (name for name, gain in question.relevant.items() if gain > 0):
+            context = f"{title}. {documents[name].text}" if (title := documents[name].title) else documents[name].text
+            group, named, _ = name.partition("/")
+            whole = ((0, len(context)),)
+            rows.append(Row(source, question.id, question.question, context, (), whole, group if named else context))
     return rows
 
 
@@ -204,9 +211,9 @@ def load(folder: Path, mixture: dict[str, tuple[float, int | None]] | None = Non
     folder = folder / "train" if (folder / "train").is_dir() else folder
     corpus = Corpus({}, {}, {})
     rows = {name: found for name, (_, limit) in mixture.items() if (found := read(folder, name, limit, corpus))}
-    if "written" in mixture and (found := written_rows(WRITTEN, rows, corpus)):
+    if "written" in mixture and (found := written_rows(WRITTEN / "questions.jsonl", rows, corpus)):
         rows["written"] = found
-    if not rows:
+    if not rows.keys() - {"pages"}:
         raise SystemExit(f"no training set in {folder}; expected {', '.join(mixture)} as .jsonl.gz")
     held: set[str] = set()
     for found in rows.values():

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from rag.train import data, examples, selftrain
 from rag.train.examples import Batch
-from rag.train.model import Output, Reader
+from rag.train.model import Output, Reader, quick
 
 SURE = 0.5  # probability from which self-training uses a short answer
 
@@ -44,7 +44,7 @@ class Recipe:
     null_weight: float = 0.5
     evidence_weight: float = 0.5
     relevance_weight: float = 0.5
-    bf16: bool = True
+    bf16: bool = True  # where the processor has it
     rounds: tuple[float, ...] = (0.35, 0.65)  # progress at which rows without a short answer are given one
     short: float = 0.5  # progress until which passages are short
 
@@ -193,7 +193,7 @@ class Run:
         share = scale(self.budget.progress(self.at), self.recipe.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * share
-        with torch.autocast("cpu", torch.bfloat16) if self.recipe.bf16 else nullcontext():
+        with quick() if self.recipe.bf16 else nullcontext():
             out = self.model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         parts = losses(out, batch, self.recipe)
         torch.stack(list(parts.values())).sum().backward()

@@ -39,6 +39,10 @@ class NearMisses:
         first = {row.context: row.group for row in rows}
         self.passages, self.groups = list(first), list(first.values())
         self.members: dict[str, list[int]] = defaultdict(list)
+        self.right: dict[str, set[str]] = defaultdict(set)  # the passages that answer a question
+        for row in rows:
+            if row.answerable:
+                self.right[row.question].add(row.context)
         counts = [Counter(w.lower() for w in _WORD.findall(p)) for p in self.passages]
         mean = sum(c.total() for c in counts) / max(1, len(counts))
         postings: dict[str, tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
@@ -58,6 +62,7 @@ class NearMisses:
     def draw(self, row: Row, rng: random.Random) -> str | None:
         """Another passage for `row.question` that holds none of its answers: of the article, or of the top eight."""
         answers = [row.context[a:b].lower() for a, b in row.answers or row.evidence]
+        right = self.right.get(row.question, set()) | {row.context}
         siblings = self.members.get(row.group, [])
         if len(siblings) > 2 and rng.random() < 0.3:
             order = rng.sample(siblings, min(4, len(siblings)))
@@ -70,7 +75,7 @@ class NearMisses:
             order = rng.sample(list(top), len(top))
         for i in order:
             passage = self.passages[i]
-            if passage != row.context and not any(answer in passage.lower() for answer in answers):
+            if passage not in right and not any(answer in passage.lower() for answer in answers):
                 return passage
         return None
 

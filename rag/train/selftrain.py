@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from rag.train.data import Range, Row
 from rag.train.examples import Example, collate
-from rag.train.model import Reader
+from rag.train.model import Reader, quick
 
 
 def answers(model: Reader, tokenizer: Tokenizer, rows: list[Row], sure: float, size: int = 64) -> dict[str, Range]:
@@ -26,7 +26,7 @@ def answers(model: Reader, tokenizer: Tokenizer, rows: list[Row], sure: float, s
     found: dict[str, Range] = {}
     for some in (pairs[i : i + size] for i in range(0, len(pairs), size)):
         batch = collate([(example, encoding) for example, encoding, _ in some], 192)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), quick():
             out = model(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         start, end = (x.masked_fill(~batch.passage, -1e4).log_softmax(1) for x in (out.start, out.end))
         joint = (start[:, :, None] + end[:, None, :]).triu().tril(30)  # log-probabilities are negative, the rest is 0

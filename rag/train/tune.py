@@ -23,7 +23,7 @@ from rag.train.loop import Budget, Recipe, Run, say
 from rag.train.model import Reader, from_bert, packaged
 
 SHIPPED = Path(__file__).parents[1] / "models" / "reader"
-STAGE = replace(Recipe(), rate=1.2e-4, head_rate=4e-4, rounds=(0.0, 0.5), short=0.0)  # among all public sets
+STAGE = replace(Recipe(), rate=1.2e-4, head_rate=4e-4, rounds=(0.0,), short=0.0)  # among all public sets
 GENTLE = replace(STAGE, rate=4e-5, head_rate=1e-4, warmup=0.1, average=0.99, rounds=())  # one's own rows alone
 HELD = 0.2  # of one's own rows, by document, to judge on
 FEWEST = 40  # rows

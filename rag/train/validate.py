@@ -102,6 +102,7 @@ def onnx_predict(file: Path, threads: int) -> Predict:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as rag/runtime.py runs it
     session = onnxruntime.InferenceSession(file, options)
     names = [each.name for each in session.get_inputs()]
     return lambda *inputs: tuple(session.run(None, dict(zip(names, inputs, strict=True))))
