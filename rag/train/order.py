@@ -29,7 +29,7 @@ from rag.evaluate.evidence import evidence, ranking
 from rag.index import Index
 from rag.retrieve import retrieve
 from rag.settings import Settings
-from rag.train.data import MIXTURE, document_rows, sampled
+from rag.train.data import MIXTURE, WRITTEN, document_rows, sampled
 from rag.types import Document, Filters
 
 READ = 50  # hits of a question
@@ -37,7 +37,8 @@ QUESTIONS, OWN = 200, 80  # of a public set and of an organisation, at most
 OTHERS = 2_500  # documents beside those that answer, where a set has more
 HANDBOOK = "handbook"
 PRACTICE = ("clinic", "museum", "utility", "orchard", "housing", "hotel")
-PUBLIC = ("retrieval/medquad", "retrieval/pubmedqa_l", "train/bioasq_6b9b_snippets_part.jsonl.gz")
+PAGES = "pages-held"
+PUBLIC = (PAGES, "retrieval/medquad", "retrieval/pubmedqa_l", "train/bioasq_6b9b_snippets_part.jsonl.gz")
 SAMPLES = Path(__file__).parents[2] / "samples"
 DEPTHS = (10, 50)
 Questions = Sequence[Question | Problem]
@@ -78,6 +79,9 @@ def public(path: Path) -> tuple[Questions, list[Document]]:
     """Questions of a retrieval set, or of rows whose passages together are the documents."""
     if path.name == "medquad":
         return medquad(path)
+    if path.name == PAGES:  # its own pages among those that the reader was trained on
+        beside = list(read_passages(path.parent / "pages", "beir"))
+        return list(read_questions(path, "beir")), [*read_passages(path, "beir"), *beside]
     kind = kind_of(path)
     questions = [q for q in read_questions(path, kind) if isinstance(q, Question)]
     return questions, list(read_passages(path, kind))
@@ -121,7 +125,7 @@ def collect(data: Path, out: Path, settings: Settings) -> None:
                     asked: Questions = list(read_questions(own[name][0], "questions"))
                     index.add(own[name][1])
                 else:
-                    asked, documents = public(data / name)
+                    asked, documents = public((WRITTEN if name == PAGES else data) / name)
                     index.put(documents)
             most = OWN if name in own else QUESTIONS
             asked = random.Random(0).sample(asked, min(most, len(asked)))
