@@ -44,7 +44,7 @@ class NeuralReader:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder}: no usable reader ({error}); reinstall pullquote") from None
         self.tokenizer = runtime.Tokenizer(folder / "tokenizer.json")
-        self.model = runtime.Model(folder / "model.onnx", threads, eight_bits=True)
+        self.model = runtime.Model(folder / "model.onnx", threads, about.get("weight_bits", 8) == 8)
         self.count = self.tokenizer.count
         self.cls, self.sep = (int(self.tokenizer.raw.token_to_id(t) or 0) for t in ("[CLS]", "[SEP]"))
 

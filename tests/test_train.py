@@ -12,6 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import onnx  # noqa: E402
+from onnx.numpy_helper import to_array  # noqa: E402
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
 
 from rag.train import data, examples, export, loop, negatives, selftrain, validate  # noqa: E402
@@ -269,6 +271,10 @@ def test_export_agrees_with_torch(tmp_path: Path) -> None:
         session = ort.InferenceSession(out / "model.onnx")
         facts = json.loads((out / "reader.json").read_text("utf-8"))
         assert [o.name for o in session.get_outputs()] == facts["outputs"]
+        assert facts["weight_bits"] == (7 if int8 else 32)
+        weights = [v for i in onnx.load(out / "model.onnx").graph.initializer if (v := to_array(i)).dtype == np.int8]
+        assert bool(weights) == int8
+        assert all(np.abs(each.astype(int)).max() <= 64 for each in weights)  # two products with 255 fit in 16 bits
         for b, t in ((1, 5), (3, 24)):
             ids = np.random.default_rng(t).integers(4, 20, (b, t))
             mask = np.ones_like(ids)
