@@ -78,22 +78,21 @@ def test_offsets_stay_inside_any_text(reader, question, context):
         assert 0 <= quote["start"] < quote["end"] <= len(context)
 
 
-@pytest.mark.slow
 def test_its_sums_are_those_of_the_graph_on_any_processor(reader):
     """Without VNNI a processor cuts sums of two products at 16 bits, which moves these logits by tenths."""
     graph = onnx.load(SHIPPED / "model.onnx")
     graph.opset_import[0].version = 19  # the reference has no earlier DequantizeLinear; nothing changed between
     reference, apart = ReferenceEvaluator(graph), []
     for question, passage in SHORT:
-        encoding = reader.reader.tokenizer.raw.encode(question, passage)
-        names, row = ("input_ids", "attention_mask", "token_type_ids"), (encoding.ids, encoding.attention_mask)
-        inputs = dict(zip(names, (*row, encoding.type_ids), strict=True))
+        pair = reader.reader.tokenizer.raw.encode(question, passage)
+        inputs = {"input_ids": pair.ids, "attention_mask": pair.attention_mask, "token_type_ids": pair.type_ids}
         wanted = reference.run(None, {name: np.array([ids]) for name, ids in inputs.items()})
         ours = reader.reader.model.run([inputs])[0]
         apart += [float(np.abs(a - b[0]).mean()) for a, b in zip(ours, wanted, strict=True)]
     assert np.mean(apart) < 0.08  # 0.02 here, 0.16 where sums are cut
 
 
+@pytest.mark.slow
 def test_a_megabyte_is_read(reader):
     text = FILLER * (1_000_000 // len(FILLER)) + PASSAGE
     assert "40 crowns" in reader.read("How much does a lost map cost?", text)["text"]

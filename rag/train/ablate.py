@@ -21,7 +21,7 @@ BASE = replace(Recipe(), rounds=(0.5,), short=1.0)
 REAL = ("squad2cr_unanswerable_matched", "squad2_train_extra")
 SENTENCES = ("reqa_squad_train10k", "selqa_dev")
 WIKIPEDIA = ("squad1_train_part", "squadshifts_new_wiki_part", *REAL, *SENTENCES)
-LATER = ("written", "medquad")  # sets that the base goes without
+LATER = ("written", "medquad", "pages")  # sets that the base goes without
 ROWS: dict[str, tuple[Recipe, tuple[str, ...]]] = {  # name: (recipe, sets left out)
     "base, seed 1": (BASE, LATER),
     "base, seed 2": (replace(BASE, seed=2), LATER),
@@ -30,7 +30,7 @@ ROWS: dict[str, tuple[Recipe, tuple[str, ...]]] = {  # name: (recipe, sets left 
     "no sentence rows, so no self-training": (BASE, (*SENTENCES, *LATER)),
     "Wikipedia alone": (BASE, tuple(name for name in data.MIXTURE if name not in WIKIPEDIA)),
     "no evidence loss": (replace(BASE, evidence_weight=0.0), LATER),
-    "with written questions and MedQuAD": (BASE, ()),
+    "with written questions and MedQuAD": (BASE, ("pages",)),
 }
 
 

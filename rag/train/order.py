@@ -79,7 +79,7 @@ def public(path: Path) -> tuple[Questions, list[Document]]:
     """Questions of a retrieval set, or of rows whose passages together are the documents."""
     if path.name == "medquad":
         return medquad(path)
-    if path.name == PAGES:  # its own pages among those that the reader was trained on
+    if path.name == PAGES:  # found among the pages for training
         beside = list(read_passages(path.parent / "pages", "beir"))
         return list(read_questions(path, "beir")), [*read_passages(path, "beir"), *beside]
     kind = kind_of(path)

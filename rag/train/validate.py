@@ -15,10 +15,12 @@ import torch
 from tokenizers import Tokenizer
 
 from rag.evaluate import metrics
-from rag.neural import SHIPPED
+from rag.neural import SHIPPED, NeuralReader
+from rag.runtime import Model
 from rag.train import negatives, shipped
 from rag.train.data import Corpus, Row, load
 from rag.train.examples import open_tokenizer
+from rag.train.export import INPUTS
 
 Predict = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
 
@@ -96,16 +98,14 @@ def validate(predict: Predict, tokenizer: Tokenizer, rows: list[Row], longest: i
     }
 
 
-def onnx_predict(file: Path, threads: int) -> Predict:
-    """The outputs of an ONNX reader; int8 activations share a scale, so give it one pair at a time."""
-    import onnxruntime
+def onnx_predict(model: Model) -> Predict:
+    """The outputs of an ONNX reader for one pair at a time: int8 activations share a scale."""
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.x64quantprecision", "1")  # as rag/runtime.py runs it
-    session = onnxruntime.InferenceSession(file, options)
-    names = [each.name for each in session.get_inputs()]
-    return lambda *inputs: tuple(session.run(None, dict(zip(names, inputs, strict=True))))
+    def predict(*inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        row = {name: values[0].tolist() for name, values in zip(INPUTS, inputs, strict=True)}
+        return tuple(np.asarray(each)[None] for each in model.run([row])[0])
+
+    return predict
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -116,9 +116,9 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     rows = rows_for(load(options.data), options.rows)
     tokenizer = open_tokenizer(str(SHIPPED / "tokenizer.json"))
-    file = SHIPPED / "model.onnx"
     print("| weights | rows | EM | F1 | AUC of relevance | AUC of best span |\n|---|---|---|---|---|---|")
-    for name, predict in (("int8", onnx_predict(file, 2)), ("the same in float32", torch_predict(shipped.load(file)))):
+    whole = torch_predict(shipped.load(SHIPPED / "model.onnx"))
+    for name, predict in (("int8", onnx_predict(NeuralReader(SHIPPED, 2).model)), ("the same in float32", whole)):
         print(f"| {name} | {' | '.join(map(str, validate(predict, tokenizer, rows, size=1).values()))} |", flush=True)
     return 0
 
